@@ -11,8 +11,8 @@ from gantry_imaging.errors import GeometryError
 Voxels: TypeAlias = NDArray[Any]
 Affine: TypeAlias = NDArray[np.float64]
 
-# Largest cosine between two grid axes: 1e-4 (0.006 degrees) bends a 500 mm edge by 0.05 mm. Real gantry tilt is
-# a hundred times that, and the rounding of a 16-character DICOM decimal string a thousand times less.
+# Largest cosine between two grid axes: 1e-4 (0.006 degrees) bends a 500 mm edge by 0.05 mm. Real gantry tilt
+# is a hundred times that, and the rounding of a 16-character DICOM decimal string a thousand times less.
 _SHEAR_TOLERANCE = 1e-4
 # Voxels between a nanometre and a kilometre; anything else is a unit error, and inverts badly.
 _SPACING_RANGE_MM = (1e-6, 1e6)
@@ -33,8 +33,8 @@ class Volume:
     Raises
     ------
     GeometryError
-        `volume.bad_affine` for a non-finite, singular or sheared affine, `volume.bad_voxels` for an array that
-        is not three-dimensional, is empty or does not hold numbers.
+        `volume.bad_affine` for a non-finite, singular or sheared affine, `volume.bad_voxels` for an array
+        that is not three-dimensional, is empty or does not hold numbers.
     """
 
     voxels_kji: Voxels
@@ -63,7 +63,7 @@ class Volume:
 
     @property
     def spacing_ijk_mm(self) -> NDArray[np.float64]:
-        """Distance between voxel centres along columns' index, rows' index and slices, shape (3,)."""
+        """Distance between voxel centres along i, j and k, shape (3,)."""
         spacing: NDArray[np.float64] = np.linalg.norm(self.lps_from_ijk[:3, :3], axis=0)
         return spacing
 
@@ -113,7 +113,7 @@ def _require_rigid_grid(affine: Affine) -> None:
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         raise GeometryError("volume.bad_affine", "The affine is not a finite 4x4 matrix.")
     if not np.array_equal(affine[3], (0.0, 0.0, 0.0, 1.0)):
-        raise GeometryError("volume.bad_affine", f"The affine's last row is {affine[3].tolist()}, not 0 0 0 1.")
+        raise GeometryError("volume.bad_affine", f"The affine ends in {affine[3].tolist()}, not 0 0 0 1.")
     columns = affine[:3, :3]
     spacing_mm = np.linalg.norm(columns, axis=0)
     low_mm, high_mm = _SPACING_RANGE_MM
@@ -126,5 +126,5 @@ def _require_rigid_grid(affine: Affine) -> None:
     if worst_cosine > _SHEAR_TOLERANCE:
         degrees = float(np.degrees(np.arcsin(min(worst_cosine, 1.0))))
         raise GeometryError(
-            "volume.bad_affine", f"The affine is sheared: two axes are {degrees:.2f} degrees off a right angle."
+            "volume.bad_affine", f"The affine is sheared: axes {degrees:.2f} degrees off a right angle."
         )
