@@ -31,9 +31,10 @@ class GeometryError(ImagingError):
 
 
 class DecodeError(ImagingError):
-    """Pixel data that cannot or may not be decoded.
+    """A file or pixel data that cannot or may not be decoded.
 
-    Codes: `pixel.unsupported_syntax`, `pixel.corrupt`, `pixel.too_large`, `pixel.absent`.
+    Codes: `file.not_dicom`, `file.corrupt`, `file.too_large`, `pixel.unsupported_syntax`, `pixel.corrupt`,
+    `pixel.too_large`, `pixel.absent`.
     """
 
 

@@ -52,7 +52,7 @@ class SeriesGeometry:
     """One regular grid through all slices.
 
     `order` gives, for each k of the volume, the index into the headers examined; k grows along the slice
-    normal (row direction x column direction). `spacing_ijk_mm` is (between columns, between rows, between slices).
+    normal (row direction x column direction). `spacing_ijk_mm` is (between columns, rows, slices).
     `uniform` says that every slice lies within 1 % of the spacing of its place; otherwise within 10 %.
     """
 
