@@ -1,0 +1,57 @@
+"""What an audit event says (DICOM PS3.15 A.5.3 kinds; see DESIGN.md §5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+from gantry.kernel.actor import Actor, Subject
+from gantry.kernel.decision import Decision
+
+
+class Kind(StrEnum):
+    """The event kinds of PS3.15 A.5.3, and two that the standard composes from others."""
+
+    AUTHENTICATION = "user_authentication"
+    ACCESSED = "instances_accessed"
+    TRANSFERRED = "instances_transferred"
+    EXPORT = "export"
+    QUERY = "query"
+    SECURITY_ALERT = "security_alert"
+    AUDIT_READ = "audit_log_used"
+    INFERENCE = "ai_inference"
+    REVIEW = "ai_review"
+    CONFIGURATION = "configuration"
+
+
+class Outcome(StrEnum):
+    SUCCESS = "success"
+    REFUSED = "refused"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event to be recorded. `detail` holds ids, codes and counts, never patient data."""
+
+    kind: Kind
+    action: str
+    outcome: Outcome = Outcome.SUCCESS
+    decision: Decision | None = None
+    subject: Subject | None = None
+    detail: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """What makes two reads one event: same actor, session, study and action within the window."""
+
+    actor_id: UUID
+    session: str
+    study_id: UUID
+    action: str
+
+    @classmethod
+    def of(cls, actor: Actor, study_id: UUID, action: str) -> AccessKey:
+        return cls(actor_id=actor.id, session=actor.session, study_id=study_id, action=action)

@@ -1,0 +1,87 @@
+"""The one writer of the audit trail: in the caller's transaction, or not at all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from gantry.audit.domain import AccessKey, Entry, Kind, Outcome
+from gantry.audit.models import AccessWindow, AuditEvent, PlatformEvent
+from gantry.foundation.scope import tenant_scope, unit_of_work
+from gantry.kernel.actor import Actor, Subject
+from gantry.kernel.clock import SYSTEM_CLOCK, Clock
+from gantry.kernel.decision import Decision, Refused
+
+#: DESIGN.md §5: one access event per actor, study and session within five minutes.
+ACCESS_WINDOW_S = 300
+
+
+def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Add an event in the transaction in progress: it and the effect commit together or not at all."""
+    decision, subject = entry.decision, entry.subject
+    event = AuditEvent(
+        occurred_at=clock.now(),
+        kind=entry.kind,
+        action=entry.action,
+        outcome=entry.outcome,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        role=actor.role,
+        place=actor.place,
+        session=actor.session,
+        correlation_id=actor.correlation_id,
+        activity=decision.activity if decision else "",
+        purpose=decision.purpose if decision else "",
+        code=decision.code if decision else "",
+        clause=decision.clause if decision else "",
+        agreement_version=decision.agreement_version if decision else "",
+        data_category=subject.category if subject else "",
+        study_id=subject.study_id if subject else None,
+        patient_pseudonym=subject.patient_pseudonym if subject else None,
+        institution_id=subject.institution_id if subject else None,
+        detail=entry.detail,
+    )
+    # A plain insert: the application role may not read the ledger, so nothing may be asked back.
+    AuditEvent.objects.bulk_create([event])
+
+
+def record_access(
+    *, actor: Actor, action: str, decision: Decision, subject: Subject, study_id: UUID, clock: Clock = SYSTEM_CLOCK
+) -> None:
+    """Record a read of a study, once per actor, session, action and five minutes."""
+    key = AccessKey.of(actor, study_id, action)
+    epoch_s = int(clock.now().timestamp())
+    window = datetime.fromtimestamp(epoch_s - epoch_s % ACCESS_WINDOW_S, tz=clock.now().tzinfo)
+    row = AccessWindow(actor_id=key.actor_id, session=key.session, study_id=study_id, action=action, window=window)
+    existing = AccessWindow.objects.filter(
+        actor_id=key.actor_id, session=key.session, study_id=study_id, action=action, window=window
+    )
+    if existing.exists():
+        return
+    AccessWindow.objects.bulk_create([row], ignore_conflicts=True)
+    record(actor=actor, entry=Entry(kind=Kind.ACCESSED, action=action, decision=decision, subject=subject), clock=clock)
+
+
+def record_refusal(refused: Refused) -> None:
+    """Record a refusal in a transaction of its own (called by an entry point's boundary)."""
+    entry = Entry(
+        kind=Kind.SECURITY_ALERT,
+        action=f"{refused.decision.activity}.refused",
+        outcome=Outcome.REFUSED,
+        decision=refused.decision,
+        subject=refused.subject,
+    )
+    with tenant_scope(refused.actor), unit_of_work():
+        record(actor=refused.actor, entry=entry)
+
+
+def record_platform(
+    *, kind: Kind, action: str, outcome: Outcome, user_id: UUID | None, correlation_id: str, detail: dict[str, str],
+    clock: Clock = SYSTEM_CLOCK,
+) -> None:
+    """Record what happened outside any tenant, such as a failed sign-in."""
+    event = PlatformEvent(
+        occurred_at=clock.now(), kind=kind, action=action, outcome=outcome, user_id=user_id,
+        correlation_id=correlation_id, detail=detail,
+    )
+    PlatformEvent.objects.bulk_create([event])

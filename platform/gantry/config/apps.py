@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+
+
+class ConfigConfig(AppConfig):
+    """The composition root: wires what lower parts leave open."""
+
+    name = "gantry.config"
+    label = "gantry_config"
+
+    def ready(self) -> None:
+        from gantry.audit.public import record_refusal
+        from gantry.config.telemetry import configure_telemetry
+        from gantry.foundation.boundary import set_refusal_recorder
+
+        set_refusal_recorder(record_refusal)
+        configure_telemetry()

@@ -1,0 +1,150 @@
+"""Patients, studies, series and instances; what is in quarantine; who a study was referred to."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from gantry.access.public import ObjectGrant
+from gantry.foundation.models import TenantModel, parent_key
+from gantry.kernel.ids import new_uuid
+from gantry.studies.domain import ReviewState, StudyState
+
+
+class Patient(TenantModel):
+    """A person as one issuer knows them: (tenant, issuer or institution, PatientID). Identifying metadata."""
+
+    #: IssuerOfPatientID, or the institution's id where the DICOM names no issuer.
+    issuer = models.CharField(max_length=128)
+    patient_id = models.CharField(max_length=64)
+    name = models.CharField(max_length=400, blank=True)
+    name_folded = models.CharField(max_length=400, blank=True)
+    birth_date = models.DateField(null=True)
+    sex = models.CharField(max_length=16, blank=True)
+    #: The patient's key in the key store; destroying it is erasure.
+    key_id = models.UUIDField(default=new_uuid)
+    #: Stands for the person in the audit trail.
+    pseudonym = models.UUIDField(default=new_uuid)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant_id", "issuer", "patient_id"], name="patient_identity")]
+        indexes = [models.Index(fields=["tenant_id", "name_folded"], name="patient_name")]
+
+
+class Study(TenantModel):
+    """A study; its revision counts the times it was complete and then grew."""
+
+    patient = parent_key("studies.Patient")
+    institution = parent_key("tenancy.Institution")
+    study_instance_uid = models.CharField(max_length=64)
+    accession_number = models.CharField(max_length=64, blank=True)
+    study_id = models.CharField(max_length=64, blank=True)
+    description = models.CharField(max_length=200, blank=True)
+    description_folded = models.CharField(max_length=200, blank=True)
+    study_date = models.DateField(null=True)
+    study_time = models.TimeField(null=True)
+    referring_physician_name = models.CharField(max_length=400, blank=True)
+    modalities = models.CharField(max_length=128, blank=True)
+    number_of_series = models.PositiveIntegerField(default=0)
+    number_of_instances = models.PositiveIntegerField(default=0)
+    state = models.CharField(max_length=16, default=StudyState.RECEIVING)
+    revision = models.PositiveIntegerField(default=1)
+    received_at = models.DateTimeField()
+    last_instance_at = models.DateTimeField()
+    #: When the study counts as complete unless something still arrives.
+    quiet_until = models.DateTimeField(null=True)
+    review = models.CharField(max_length=16, default=ReviewState.NONE)
+
+    class Meta:
+        permissions = (("see_study", "See a study that was referred or shared"),)
+        constraints = [models.UniqueConstraint(fields=["tenant_id", "study_instance_uid"], name="study_uid")]
+        indexes = [
+            models.Index(fields=["tenant_id", "-received_at"], name="study_received"),
+            models.Index(fields=["tenant_id", "study_date"], name="study_date"),
+            models.Index(fields=["tenant_id", "accession_number"], name="study_accession"),
+            models.Index(fields=["tenant_id", "patient"], name="study_patient"),
+            models.Index(fields=["quiet_until"], name="study_quiet", condition=models.Q(state="receiving")),
+        ]
+
+
+class Series(TenantModel):
+    """A series; one that an analysis wrote carries the analysis and how people judged it."""
+
+    study = parent_key("studies.Study")
+    series_instance_uid = models.CharField(max_length=64)
+    modality = models.CharField(max_length=16, blank=True)
+    series_number = models.IntegerField(null=True)
+    description = models.CharField(max_length=200, blank=True)
+    body_part_examined = models.CharField(max_length=16, blank=True)
+    laterality = models.CharField(max_length=16, blank=True)
+    frame_of_reference_uid = models.CharField(max_length=64, blank=True)
+    number_of_instances = models.PositiveIntegerField(default=0)
+    analysis_id = models.UUIDField(null=True)
+    review = models.CharField(max_length=16, default=ReviewState.NONE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant_id", "series_instance_uid"], name="series_uid")]
+        indexes = [models.Index(fields=["tenant_id", "study"], name="series_study")]
+
+
+class StoredObject(models.Model):
+    """Columns of a row whose bytes lie in the object store, sealed under `key_id`."""
+
+    object_id = models.UUIDField()
+    key_id = models.UUIDField()
+    wrapped_key = models.BinaryField()
+    size_bytes = models.BigIntegerField()
+    sha256 = models.BinaryField(max_length=32)
+
+    class Meta:
+        abstract = True
+
+
+class Instance(TenantModel, StoredObject):
+    """A SOP instance as it arrived, byte for byte, with the facts that retrieval and rendering need."""
+
+    series = parent_key("studies.Series")
+    study = parent_key("studies.Study")
+    sop_instance_uid = models.CharField(max_length=64)
+    sop_class_uid = models.CharField(max_length=64)
+    transfer_syntax_uid = models.CharField(max_length=64)
+    instance_number = models.BigIntegerField(null=True)
+    number_of_frames = models.PositiveIntegerField(default=1)
+    rows = models.PositiveIntegerField(default=0)
+    columns = models.PositiveIntegerField(default=0)
+    #: Geometry, windows and pixel layout from the header; no identifying attribute.
+    facts = models.JSONField(default=dict)
+    revision = models.PositiveIntegerField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant_id", "sop_instance_uid"], name="instance_uid")]
+        indexes = [models.Index(fields=["tenant_id", "series"], name="instance_series")]
+
+
+class QuarantinedInstance(TenantModel, StoredObject):
+    """Bytes that arrived and could not be stored as a study, kept with the reason."""
+
+    institution = parent_key("tenancy.Institution")
+    reason_code = models.CharField(max_length=64)
+    sentence = models.CharField(max_length=500)
+    sop_instance_uid = models.CharField(max_length=128, blank=True)
+    received_at = models.DateTimeField()
+    received_from = models.UUIDField()
+
+    class Meta:
+        constraints = [
+            # The same refused bytes sent again are one entry.
+            models.UniqueConstraint(fields=["tenant_id", "institution", "sha256", "reason_code"], name="quarantine_bytes")
+        ]
+        indexes = [models.Index(fields=["tenant_id", "-received_at"], name="quarantine_received")]
+
+
+class StudyGrant(ObjectGrant):
+    """A referral: one person may see one study until a date."""
+
+    content_object = parent_key("studies.Study")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant_id", "user", "permission", "content_object"], name="study_grant")
+        ]

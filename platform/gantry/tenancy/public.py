@@ -1,0 +1,44 @@
+"""What other parts may use of tenancy."""
+
+from gantry.tenancy.authentication import TenantAPIView, client_address, resolve_actor, session_digest
+from gantry.tenancy.models import Institution, Membership, Tenant
+from gantry.tenancy.services import (
+    add_member,
+    create_institution,
+    create_tenant,
+    end_membership,
+    find_tenant,
+    get_tenant,
+    is_actor_current,
+    issue_token,
+    list_institutions,
+    list_members,
+    list_tenants_of,
+    ping_database,
+    resolve_person,
+    resolve_token,
+)
+
+__all__ = [
+    "Institution",
+    "Membership",
+    "Tenant",
+    "TenantAPIView",
+    "add_member",
+    "client_address",
+    "create_institution",
+    "create_tenant",
+    "end_membership",
+    "find_tenant",
+    "get_tenant",
+    "is_actor_current",
+    "issue_token",
+    "list_institutions",
+    "list_members",
+    "list_tenants_of",
+    "ping_database",
+    "resolve_actor",
+    "resolve_person",
+    "resolve_token",
+    "session_digest",
+]
