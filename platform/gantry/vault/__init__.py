@@ -1,0 +1,1 @@
+"""Keys and encrypted objects. Other apps import `gantry.vault.public`."""

@@ -1,0 +1,43 @@
+"""What other apps may call."""
+
+from gantry.vault.current import configure_vault, get_vault
+from gantry.vault.errors import (
+    KeyDestroyedError,
+    StoreFullError,
+    VaultCorruptError,
+    VaultError,
+    VaultExistsError,
+    VaultNotFoundError,
+    VaultUnavailableError,
+)
+from gantry.vault.keys import Erasure, KeyStore, general_key_id
+from gantry.vault.objects import BlobInfo, ObjectName, ObjectStore
+from gantry.vault.sealed import SealedObject, SealedReader, SealedWriter
+from gantry.vault.secret import Secret
+from gantry.vault.service import StoredRef, Vault, VaultConfig, build_vault
+
+__all__ = [
+    "BlobInfo",
+    "Erasure",
+    "KeyDestroyedError",
+    "KeyStore",
+    "ObjectName",
+    "ObjectStore",
+    "SealedObject",
+    "SealedReader",
+    "SealedWriter",
+    "Secret",
+    "StoreFullError",
+    "StoredRef",
+    "Vault",
+    "VaultConfig",
+    "VaultCorruptError",
+    "VaultError",
+    "VaultExistsError",
+    "VaultNotFoundError",
+    "VaultUnavailableError",
+    "build_vault",
+    "configure_vault",
+    "general_key_id",
+    "get_vault",
+]
