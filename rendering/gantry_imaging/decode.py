@@ -142,7 +142,9 @@ def _decode_native(opened: OpenedFile, pixels: PixelFormat, frame: int | None) -
     frames = [
         pixels.unpack(data, first_bit + n * pixels.frame_bits, is_little=is_little) for n in range(count)
     ]
-    return frames[0] if frame is not None else np.stack(frames)
+    if frame is not None:
+        return frames[0]
+    return np.stack(frames) if count > 1 else frames[0][np.newaxis]
 
 
 def _read_pixels(opened: OpenedFile, pixels: PixelFormat, start: int, size: int) -> bytes:

@@ -39,4 +39,8 @@ class DecodeError(ImagingError):
 
 
 class RenderError(ImagingError):
-    """A picture that was asked for in impossible terms. Codes: `render.bad_viewport`, `render.bad_window`."""
+    """A picture that cannot be made, or was asked for in impossible terms.
+
+    Codes: `render.bad_window`, `render.bad_viewport`, `render.bad_media_type`,
+    `render.unsupported_photometric`.
+    """

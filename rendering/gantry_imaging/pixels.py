@@ -37,6 +37,9 @@ class PixelFormat:
         DecodeError
             `pixel.corrupt` for values that no image can have.
         """
+        for keyword in ("Rows", "Columns", "BitsAllocated"):
+            if dataset.get(keyword) is None:
+                raise DecodeError("pixel.corrupt", f"The file holds pixel data but no {keyword}.")
         allocated = float_bits or int(dataset.BitsAllocated)
         stored = float_bits or int(dataset.get("BitsStored") or allocated)
         pixels = cls(
