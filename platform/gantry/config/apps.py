@@ -9,8 +9,12 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         from gantry.audit.public import record_refusal
+        from gantry.config.env import environment
         from gantry.config.telemetry import configure_telemetry
+        from gantry.config.wiring import vault_config
         from gantry.foundation.boundary import set_refusal_recorder
+        from gantry.vault.public import configure_vault
 
         set_refusal_recorder(record_refusal)
+        configure_vault(vault_config(environment()))
         configure_telemetry()

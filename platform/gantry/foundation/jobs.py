@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +41,7 @@ class Job:
     def __init__(self, name: str, function: Callable[..., None], *, queue_name: str) -> None:
         self.name = name
         self.function = function
+        self.parameters = frozenset(inspect.signature(function).parameters)
         self.task = queue.task(name=name, queue=queue_name, pass_context=False)(self._run)
 
     def defer(self, **arguments: UUID) -> None:

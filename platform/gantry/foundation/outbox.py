@@ -16,6 +16,7 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 from django.db.models import F
 
+from gantry.foundation.jobs import Job
 from gantry.foundation.models import Stream, StreamEvent
 from gantry.foundation.scope import current_tenant_id
 from gantry.kernel.clock import Clock
@@ -24,6 +25,18 @@ from gantry.kernel.events import DomainEvent
 log = structlog.get_logger(__name__)
 
 WORKLIST = "worklist"
+
+_subscribers: dict[str, list[Job]] = {}
+
+
+def subscribe(event: type[DomainEvent], job: Job) -> None:
+    """Have `job` deferred with each such event, in its transaction. It is given the event's ids by name.
+
+    This is how news travels to the parts above the one that speaks, which must not import them.
+    """
+    jobs = _subscribers.setdefault(event.NAME, [])
+    if job not in jobs:
+        jobs.append(job)
 
 
 def study_stream(study_id: UUID) -> str:
@@ -59,6 +72,8 @@ def emit(event: DomainEvent, *, streams: tuple[str, ...], clock: Clock) -> None:
             stream=stream, seq=stream.seq + 1, name=event.NAME, data=event.to_data(), created_at=clock.now()
         )
         transaction.on_commit(functools.partial(ring, current_tenant_id(), name), robust=True)
+    for job in _subscribers.get(event.NAME, []):
+        job.defer(**{field: value for field, value in event.ids().items() if field in job.parameters})
 
 
 def get_cursor(name: str) -> Cursor:

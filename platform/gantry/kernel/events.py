@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from typing import ClassVar
+from uuid import UUID
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -15,6 +16,11 @@ class DomainEvent:
     def to_data(self) -> dict[str, object]:
         """Return the event as JSON-ready data."""
         return {field.name: _jsonable(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def ids(self) -> dict[str, UUID]:
+        """Return the ids that the event carries, by field."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, UUID)}
 
 
 def _jsonable(value: object) -> object:

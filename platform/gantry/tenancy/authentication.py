@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import ExitStack
 from typing import Any
 
 from django.conf import settings
@@ -13,11 +12,8 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from gantry.foundation.scope import tenant_scope
 from gantry.foundation.web.correlation import correlation_id
-from gantry.foundation.web.problems import UnauthenticatedError
 from gantry.kernel.actor import Actor
 from gantry.tenancy.services import resolve_person, resolve_token
 
@@ -84,25 +80,5 @@ class TenantAuthentication(BaseAuthentication):
 
 
 class IsTenantActor(BasePermission):
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: object) -> bool:
         return isinstance(request.auth, Actor)
-
-
-class TenantAPIView(APIView):
-    """Base of every REST view: runs inside the tenant scope of its actor."""
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        with ExitStack() as stack:
-            self._scope = stack
-            return super().dispatch(request, *args, **kwargs)
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        self._scope.enter_context(tenant_scope(self.actor))
-
-    @property
-    def actor(self) -> Actor:
-        actor = self.request.auth
-        if not isinstance(actor, Actor):
-            raise UnauthenticatedError
-        return actor

@@ -36,9 +36,14 @@ class Institution(TenantModel):
 
     code = models.SlugField(max_length=32)
     name = models.CharField(max_length=128)
+    #: Where a study goes that comes without saying which institution it is from.
+    is_default = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["tenant_id", "code"], name="institution_code")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant_id", "code"], name="institution_code"),
+            models.UniqueConstraint(fields=["tenant_id"], condition=Q(is_default=True), name="institution_one_default"),
+        ]
 
 
 class Membership(TenantModel):

@@ -1,6 +1,6 @@
 """What other parts may use of tenancy."""
 
-from gantry.tenancy.authentication import TenantAPIView, client_address, resolve_actor, session_digest
+from gantry.tenancy.authentication import client_address, resolve_actor, session_digest
 from gantry.tenancy.models import Institution, Membership, Tenant
 from gantry.tenancy.services import (
     add_member,
@@ -18,6 +18,7 @@ from gantry.tenancy.services import (
     resolve_person,
     resolve_token,
 )
+from gantry.tenancy.views import TenantAPIView
 
 __all__ = [
     "Institution",

@@ -29,6 +29,7 @@ from gantry.tenancy.models import (
     ServiceAccount,
     Tenant,
 )
+from gantry.vault.public import get_vault
 
 TOKEN_PREFIX = "gantry_"
 
@@ -129,6 +130,7 @@ def create_tenant(*, slug: str, name: str, networks: list[tuple[str, str]]) -> T
     """Make a tenant. Its first rows are written by the platform itself."""
     tenant_id = TenantId(new_uuid())
     actor = system_actor(tenant_id)
+    get_vault().keys.create_tenant_key(tenant_id)
     with tenant_scope(actor), unit_of_work():
         Tenant.objects.bulk_create([Tenant(id=tenant_id, slug=slug, name=name, networks=networks)])
         record(actor=actor, entry=Entry(kind=Kind.CONFIGURATION, action="tenant.created", detail={"slug": slug}))
@@ -151,8 +153,8 @@ def get_tenant() -> Tenant:
 
 @atomic_service
 def create_institution(*, actor: Actor, code: str, name: str) -> Institution:
-    """Add a hospital to the group."""
-    institution = Institution.objects.create(code=code, name=name)
+    """Add a hospital to the group; the first one is where studies go that name none."""
+    institution = Institution.objects.create(code=code, name=name, is_default=not Institution.objects.exists())
     record(actor=actor, entry=_configuration("institution.created", institution_id=institution.pk))
     return institution
 

@@ -33,9 +33,10 @@ class Migration(migrations.Migration):
                 ('tenant_id', models.UUIDField(default=gantry.foundation.scope.current_tenant_id, editable=False)),
                 ('code', models.SlugField(max_length=32)),
                 ('name', models.CharField(max_length=128)),
+                ('is_default', models.BooleanField(default=False)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('tenant_id', 'code'), name='institution_code')],
+                'constraints': [models.UniqueConstraint(fields=('tenant_id', 'code'), name='institution_code'), models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('tenant_id',), name='institution_one_default')],
             },
         ),
         migrations.CreateModel(

@@ -1,0 +1,316 @@
+"""Reads of patient data: each decides, records, commits, and only then returns what to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from gantry.agreements.public import require
+from gantry.audit.public import Entry, Kind, record, record_access
+from gantry.foundation.scope import atomic_service
+from gantry.kernel.actor import Actor
+from gantry.kernel.clock import SYSTEM_CLOCK, Clock
+from gantry.kernel.errors import NotFoundError
+from gantry.kernel.vocabulary import Activity, ActorKind, DataCategory
+from gantry.studies.domain import fold_name
+from gantry.studies.models import Instance, QuarantinedInstance, Series, StoredObject, Study
+from gantry.studies.policies import collection_of, result_condition, subject_of, visible_studies
+from gantry.studies.selectors import find_study, list_instances, list_series
+from gantry.vault.public import StoredRef
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFilter:
+    """What a search asks for; every field narrows. Names and descriptions match by folded words."""
+
+    text: str = ""
+    patient: str = ""
+    patient_name: str = ""
+    patient_id: str = ""
+    accession: str = ""
+    description: str = ""
+    study_instance_uids: tuple[str, ...] = ()
+    date_from: date | None = None
+    date_to: date | None = None
+    modalities: tuple[str, ...] = ()
+    review_states: tuple[str, ...] = ()
+    referring_physician: str = ""
+    study_ids: tuple[UUID, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a search and how many there are in all, of those the actor may know of."""
+
+    count: int
+    studies: list[Study]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStudy:
+    """A study with the series and instances that the actor may know of."""
+
+    study: Study
+    series: list[Series]
+    instances: dict[UUID, list[Instance]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedInstance:
+    """What it takes to read an instance's bytes; the decision is recorded and committed."""
+
+    ref: StoredRef = field(repr=False)
+    instance_id: UUID
+    study_id: UUID
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    number_of_frames: int
+    facts: Mapping[str, Any]
+
+
+#: Sort keys of the worklist; ties are broken by id, so that paging neither repeats nor skips.
+SORT_FIELDS = {
+    "received": "received_at",
+    "study_date": "study_date",
+    "patient_name": "patient__name_folded",
+    "modality": "modalities",
+    "description": "description_folded",
+    "state": "state",
+}
+
+
+def _text_condition(text: str) -> Q:
+    folded = fold_name(text)
+    condition = Q(patient__patient_id__istartswith=text) | Q(accession_number__istartswith=text)
+    words = Q()
+    for word in folded.split():
+        words &= Q(patient__name_folded__contains=word) | Q(description_folded__contains=word)
+    return condition | words if folded else condition
+
+
+def _contains_words(field_name: str, text: str) -> Q:
+    condition = Q()
+    for word in fold_name(text).split():
+        condition &= Q(**{f"{field_name}__contains": word})
+    return condition
+
+
+def filter_studies(actor: Actor, wanted: StudyFilter) -> QuerySet[Study]:
+    """Return the visible studies that match; to be used inside a service that has decided."""
+    studies = visible_studies(actor).select_related("patient", "institution")
+    if wanted.text:
+        studies = studies.filter(_text_condition(wanted.text))
+    if wanted.patient:
+        studies = studies.filter(
+            _contains_words("patient__name_folded", wanted.patient) | Q(patient__patient_id__istartswith=wanted.patient)
+        )
+    if wanted.patient_name:
+        studies = studies.filter(_contains_words("patient__name_folded", wanted.patient_name))
+    if wanted.patient_id:
+        studies = studies.filter(patient__patient_id=wanted.patient_id)
+    if wanted.accession:
+        studies = studies.filter(accession_number__istartswith=wanted.accession)
+    if wanted.description:
+        studies = studies.filter(_contains_words("description_folded", wanted.description))
+    if wanted.study_instance_uids:
+        studies = studies.filter(study_instance_uid__in=wanted.study_instance_uids)
+    if wanted.date_from:
+        studies = studies.filter(study_date__gte=wanted.date_from)
+    if wanted.date_to:
+        studies = studies.filter(study_date__lte=wanted.date_to)
+    if wanted.modalities:
+        any_modality = Q()
+        for modality in wanted.modalities:
+            any_modality |= Q(modalities__contains=modality)
+        studies = studies.filter(any_modality)
+    if wanted.review_states:
+        studies = studies.filter(review__in=wanted.review_states)
+    if wanted.referring_physician:
+        studies = studies.filter(referring_physician_name__icontains=wanted.referring_physician)
+    if wanted.study_ids is not None:
+        studies = studies.filter(pk__in=wanted.study_ids)
+    return studies
+
+
+@atomic_service
+def search_studies(
+    *,
+    actor: Actor,
+    wanted: StudyFilter,
+    sort: str = "received",
+    descending: bool = True,
+    offset: int = 0,
+    limit: int = 50,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Page:
+    """Search the studies an actor may know of; what they may not know of is not counted either."""
+    decision = require(actor=actor, activity=Activity.FIND, subject=collection_of(actor), clock=clock)
+    studies = filter_studies(actor, wanted)
+    order = SORT_FIELDS[sort]
+    page = list(studies.order_by(f"-{order}" if descending else order, "pk")[offset : offset + limit])
+    entry = Entry(
+        kind=Kind.QUERY,
+        action="studies.searched",
+        decision=decision,
+        subject=collection_of(actor),
+        detail={"patients": ",".join(sorted({str(study.patient.pseudonym) for study in page}))},
+    )
+    record(actor=actor, entry=entry, clock=clock)
+    return Page(count=studies.count(), studies=page)
+
+
+@atomic_service
+def open_study(
+    *, actor: Actor, study_id: UUID | None = None, study_instance_uid: str | None = None, clock: Clock = SYSTEM_CLOCK
+) -> OpenedStudy:
+    """Open a study's tree for showing.
+
+    Raises
+    ------
+    NotFoundError
+        Absent, or not for this actor to know of.
+    Refused
+        Known, but not allowed.
+    """
+    study = _require_study(actor, study_id=study_id, study_instance_uid=study_instance_uid, clock=clock)
+    subject = subject_of(study, actor, DataCategory.IDENTIFYING_METADATA)
+    decision = require(actor=actor, activity=Activity.VIEW, subject=subject, clock=clock)
+    record_access(
+        actor=actor, action="study.opened", decision=decision, subject=subject, study_id=study.pk, clock=clock
+    )
+    series = list_series(actor, study)
+    instances: dict[UUID, list[Instance]] = {one.pk: [] for one in series}
+    for instance in list_instances(series).order_by("instance_number", "sop_instance_uid"):
+        instances[instance.series_id].append(instance)
+    return OpenedStudy(study=study, series=series, instances=instances)
+
+
+def _require_study(
+    actor: Actor, *, study_id: UUID | None = None, study_instance_uid: str | None = None, clock: Clock
+) -> Study:
+    """Find a study; where there is none, the gate still says first whether the tenant may look at all."""
+    study = find_study(actor, study_id=study_id, study_instance_uid=study_instance_uid)
+    if study is None:
+        require(actor=actor, activity=Activity.FIND, subject=collection_of(actor), clock=clock)
+        raise NotFoundError
+    return study
+
+
+def retrieval_activity(actor: Actor) -> Activity:
+    """Return what fetching instances is: a person's viewer shows them, a system takes them away."""
+    return Activity.VIEW if actor.kind is ActorKind.PERSON else Activity.EXPORT
+
+
+@atomic_service
+def open_instances(
+    *,
+    actor: Actor,
+    study_instance_uid: str,
+    series_instance_uid: str | None = None,
+    sop_instance_uid: str | None = None,
+    activity: Activity,
+    action: str,
+    clock: Clock = SYSTEM_CLOCK,
+) -> list[OpenedInstance]:
+    """Open the instances of a study, a series, or one instance, for reading their bytes.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing there that this actor may know of.
+    Refused
+        Known, but not allowed.
+    """
+    study = _require_study(actor, study_instance_uid=study_instance_uid, clock=clock)
+    subject = subject_of(study, actor, DataCategory.PIXEL_DATA)
+    decision = require(actor=actor, activity=activity, subject=subject, clock=clock)
+    rows = Instance.objects.filter(study=study).filter(result_condition(actor, "series__review")).select_related("series")
+    if series_instance_uid is not None:
+        rows = rows.filter(series__series_instance_uid=series_instance_uid)
+    if sop_instance_uid is not None:
+        rows = rows.filter(sop_instance_uid=sop_instance_uid)
+    found = list(rows.order_by("series__series_number", "instance_number", "sop_instance_uid"))
+    if not found:
+        raise NotFoundError
+    record_access(actor=actor, action=action, decision=decision, subject=subject, study_id=study.pk, clock=clock)
+    return [opened_instance(row, study) for row in found]
+
+
+def opened_instance(row: Instance, study: Study) -> OpenedInstance:
+    """Return what a reader needs of an instance's row."""
+    return OpenedInstance(
+        ref=stored_ref(row, row.tenant_id),
+        instance_id=row.pk,
+        study_id=study.pk,
+        study_instance_uid=study.study_instance_uid,
+        series_instance_uid=row.series.series_instance_uid,
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        modality=row.series.modality,
+        number_of_frames=row.number_of_frames,
+        facts=row.facts,
+    )
+
+
+def stored_ref(row: StoredObject, tenant_id: UUID) -> StoredRef:
+    """Return the vault's reference that a row keeps."""
+    return StoredRef(
+        tenant_id=tenant_id,
+        object_id=row.object_id,
+        key_id=row.key_id,
+        wrapped_key=bytes(row.wrapped_key),
+        size_bytes=row.size_bytes,
+        sha256=bytes(row.sha256).hex(),
+    )
+
+
+@atomic_service
+def search_series(
+    *, actor: Actor, study_instance_uid: str | None, conditions: Q, offset: int, limit: int, clock: Clock = SYSTEM_CLOCK
+) -> list[Series]:
+    """Search series: of one study, or of all the actor may know of (QIDO-RS)."""
+    decision = require(actor=actor, activity=Activity.FIND, subject=collection_of(actor), clock=clock)
+    studies = visible_studies(actor)
+    if study_instance_uid is not None:
+        studies = studies.filter(study_instance_uid=study_instance_uid)
+    rows = (
+        Series.objects.filter(study__in=studies)
+        .filter(result_condition(actor))
+        .filter(conditions)
+        .select_related("study__patient")
+        .order_by("study__study_instance_uid", "series_number", "series_instance_uid")
+    )
+    found = list(rows[offset : offset + limit])
+    entry = Entry(
+        kind=Kind.QUERY,
+        action="series.searched",
+        decision=decision,
+        subject=collection_of(actor),
+        detail={"patients": ",".join(sorted({str(one.study.patient.pseudonym) for one in found}))},
+    )
+    record(actor=actor, entry=entry, clock=clock)
+    return found
+
+
+@atomic_service
+def list_quarantine(
+    *, actor: Actor, offset: int = 0, limit: int = 50, clock: Clock = SYSTEM_CLOCK
+) -> tuple[int, Sequence[QuarantinedInstance]]:
+    """Return what is in quarantine at the actor's institutions, newest first."""
+    decision = require(actor=actor, activity=Activity.STORE, subject=collection_of(actor), clock=clock)
+    rows = QuarantinedInstance.objects.order_by("-received_at", "pk")
+    if actor.institutions is not None:
+        rows = rows.filter(institution_id__in=actor.institutions)
+    entry = Entry(kind=Kind.QUERY, action="quarantine.listed", decision=decision, subject=collection_of(actor))
+    record(actor=actor, entry=entry, clock=clock)
+    return rows.count(), list(rows[offset : offset + limit])

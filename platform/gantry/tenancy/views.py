@@ -1,0 +1,40 @@
+"""Base of every REST view: authenticated for the tenant in the address, inside its scope."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any, ClassVar
+
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from gantry.foundation.scope import tenant_scope
+from gantry.foundation.web.problems import UnauthenticatedError
+from gantry.kernel.actor import Actor
+from gantry.tenancy.authentication import IsTenantActor, TenantAuthentication
+
+
+class TenantAPIView(APIView):
+    """A view that runs inside the tenant scope of its actor."""
+
+    authentication_classes: ClassVar[list[type[BaseAuthentication]]] = [TenantAuthentication]
+    permission_classes: ClassVar[list[type[BasePermission]]] = [IsTenantActor]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with ExitStack() as stack:
+            self._scope = stack
+            return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self._scope.enter_context(tenant_scope(self.actor))
+
+    @property
+    def actor(self) -> Actor:
+        actor = self.request.auth
+        if not isinstance(actor, Actor):
+            raise UnauthenticatedError
+        return actor
