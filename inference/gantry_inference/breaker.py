@@ -27,7 +27,9 @@ class CircuitBreaker:
         Clock in seconds that never runs backwards.
     """
 
-    def __init__(self, threshold: int, pause_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, threshold: int, pause_s: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._threshold = threshold
         self._pause_s = pause_s
         self._monotonic = monotonic
@@ -45,8 +47,8 @@ class CircuitBreaker:
     def wait_s(self) -> float:
         """Return 0 when a request may be sent, else how long to wait before asking again.
 
-        In the half-open state the first caller gets 0 and is the probe; it must report how it went. A probe that
-        never reports is replaced after another pause.
+        In the half-open state the first caller gets 0 and is the probe; it must report how it went. A probe
+        that never reports is replaced after another pause.
         """
         with self._lock:
             state = self._state()

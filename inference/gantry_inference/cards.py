@@ -89,7 +89,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment: `number` is its label value and its SegmentNumber; `measurements` are its measured quantities."""
+    """One segment. `number` is its label value and its SegmentNumber; up to `max_parts` become findings."""
 
     number: int
     label: str

@@ -1,4 +1,4 @@
-"""ONNX Runtime in this process: the fallback where Triton cannot run, and the yardstick of the parity tests."""
+"""ONNX Runtime in this process: the fallback where Triton cannot run, and the parity tests' yardstick."""
 
 import threading
 import time
@@ -46,9 +46,14 @@ class OnnxLocalRuntime:
         self._loading = threading.Lock()
 
     def infer(
-        self, model: str, version: str, inputs: Mapping[str, Array], *, headers: Mapping[str, str] | None = None
+        self,
+        model: str,
+        version: str,
+        inputs: Mapping[str, Array],
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Array]:
-        """Run one batch; `headers` go nowhere, since nothing leaves the process. See InferenceRuntime.infer."""
+        """Run one batch; `headers` go nowhere, nothing leaves the process. See InferenceRuntime.infer."""
         card = self._catalogue.find(model, version)
         batch = require_inputs(card, inputs)
         session = self._session(card)
@@ -56,7 +61,9 @@ class OnnxLocalRuntime:
         try:
             values = session.run(names, dict(inputs))
         except Exception as error:  # onnxruntime raises its own classes, which share no base but Exception
-            raise InferenceFailedError(f"{model} {version} failed in ONNX Runtime: {type(error).__name__}.") from error
+            raise InferenceFailedError(
+                f"{model} {version} failed in ONNX Runtime: {type(error).__name__}."
+            ) from error
         return require_outputs(card, dict(zip(names, values, strict=True)), batch)
 
     def check_ready(self, model: str, version: str) -> Readiness:
@@ -91,4 +98,6 @@ class OnnxLocalRuntime:
         except CardError as error:
             raise InferenceFailedError(str(error)) from error
         except Exception as error:  # onnxruntime raises its own classes, which share no base but Exception
-            raise InferenceFailedError(f"ONNX Runtime cannot load {card.name}: {type(error).__name__}.") from error
+            raise InferenceFailedError(
+                f"ONNX Runtime cannot load {card.name}: {type(error).__name__}."
+            ) from error

@@ -71,7 +71,12 @@ class InferenceRuntime(Protocol):
     """Runs a model version on a batch. Adapters are safe to share between threads."""
 
     def infer(
-        self, model: str, version: str, inputs: Mapping[str, Array], *, headers: Mapping[str, str] | None = None
+        self,
+        model: str,
+        version: str,
+        inputs: Mapping[str, Array],
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Array]:
         """Run one batch and return the outputs that the card names.
 
@@ -124,7 +129,7 @@ def require_inputs(card: Card, inputs: Mapping[str, Array]) -> int:
     Raises
     ------
     InferenceFailedError
-        A tensor is missing or superfluous, or of another shape or type, or the batches differ or are too large.
+        A tensor is missing, superfluous, or of another shape or type; or batches differ or are too large.
     """
     names = {tensor.name for tensor in card.input_tensors}
     if names != set(inputs):
@@ -137,7 +142,9 @@ def require_inputs(card: Card, inputs: Mapping[str, Array]) -> int:
         batches.add(inputs[tensor.name].shape[0])
     largest = card.triton.max_batch_size if card.triton else None
     if len(batches) != 1 or 0 in batches or (largest is not None and max(batches) > largest):
-        raise InferenceFailedError(f"{card.name} takes batches of 1 to {largest or 'any'}, not {sorted(batches)}.")
+        raise InferenceFailedError(
+            f"{card.name} takes batches of 1 to {largest or 'any'}, not {sorted(batches)}."
+        )
     return int(batches.pop())
 
 

@@ -33,7 +33,7 @@ class InputRules:
 
 @dataclass(frozen=True, slots=True)
 class SeriesFacts:
-    """What selection knows of a series. `geometry_problem` is a sentence when no regular volume can be made of it."""
+    """What selection knows of a series. `geometry_problem` says why no regular volume can be made of it."""
 
     modality: str
     sop_class_uid: str
