@@ -1,0 +1,22 @@
+import type { Instance, Series } from "../api/types";
+
+/** One picture of a series: an instance, or one frame of it. */
+export interface Slice {
+  instance: Instance;
+  /** From 1, as in DICOMweb. */
+  frame: number;
+}
+
+/** The pictures of a series in the order in which they are scrolled. */
+export function slicesOf(series: Series): Slice[] {
+  return series.instances.flatMap((instance) =>
+    Array.from({ length: Math.max(1, instance.frames) }, (_, at) => ({ instance, frame: at + 1 })),
+  );
+}
+
+/** Where the rendered picture of one slice is found, without query. */
+export function renderedUrl(dicomweb: string, study: string, series: string, slice: Slice): string {
+  const { sop_instance_uid, frames } = slice.instance;
+  const instance = `${dicomweb}/studies/${study}/series/${series}/instances/${sop_instance_uid}`;
+  return frames > 1 ? `${instance}/frames/${slice.frame}/rendered` : `${instance}/rendered`;
+}
