@@ -42,5 +42,5 @@ class RenderError(ImagingError):
     """A picture that cannot be made, or was asked for in impossible terms.
 
     Codes: `render.bad_window`, `render.bad_viewport`, `render.bad_media_type`,
-    `render.unsupported_photometric`.
+    `render.bad_quality`, `render.unsupported_photometric`.
     """

@@ -203,6 +203,9 @@ def _own_windows(dataset: Dataset, frame: int) -> Iterator[Voi]:
             continue
         named = str(source.get("VOILUTFunction") or "LINEAR").lower().replace("_", "-")
         function = VoiFunction(named) if named in set(VoiFunction) else VoiFunction.LINEAR
+        if function is VoiFunction.LINEAR and dataset.get("BitsStored") is None:
+            # Float pixels: linear takes half a unit off, which may be the whole range of a parametric map.
+            function = VoiFunction.LINEAR_EXACT
         try:
             yield Voi(center, width, function)
         except RenderError:
