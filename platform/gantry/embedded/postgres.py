@@ -293,6 +293,10 @@ class Cluster:
                         "PASSWORD {}"
                     ).format(sql.Identifier(login), sql.Literal(verifier.decode()))
                 )
+            if "gantry_definer" not in known:
+                # Owns the few functions that work across tenants; nobody signs in as it (ADR 0003).
+                connection.execute("CREATE ROLE gantry_definer NOLOGIN")
+                connection.execute("GRANT gantry_definer TO gantry_owner")
             database, owner = sql.Identifier(name), sql.Identifier("gantry_owner")
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, owner))

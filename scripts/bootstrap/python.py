@@ -1,0 +1,125 @@
+"""The Python environments: `.venv` for Gantry, `.venv-triton` for Triton's stub, both from hash-locked files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from console import StepFailedError, run_visibly, say
+from gantry.embedded import detect
+from gantry.embedded.environment import hidden_parts
+from system import triton_minor
+
+_STAMP = "gantry-installed"
+
+
+def ensure_environment(root: Path, *, with_tests: bool, log: Path) -> None:
+    """Make `.venv` and install the locked packages and Gantry itself, if they changed."""
+    environment = root / ".venv"
+    _ensure_venv(environment, Path(sys.executable), log)
+    wanted = root / "requirements" / ("dev.txt" if with_tests else "run.txt")
+    # The tests' lock holds the other's packages at the same versions.
+    enough = {_fingerprint(root / "requirements" / name) for name in ("dev.txt", wanted.name)}
+    if not enough & _installed(environment):
+        title = "Python packages" + (" with those of the tests" if with_tests else "")
+        install_locked(environment, wanted, title, log)
+    project = _project_fingerprint(root)
+    if project not in _installed(environment):
+        install = [_python(environment), "-m", "pip", "install", "--no-deps", "--no-build-isolation", "-e", root]
+        run_visibly("Gantry itself", install, log=log, cwd=root)
+        _note_installed(environment, project)
+
+
+def ensure_triton(root: Path, *, log: Path) -> None:
+    """Make `.venv-triton` where Triton can run; where it cannot, or does not install, say what is used instead."""
+    minor = triton_minor()
+    if not detect.is_triton_platform() or "libpython" in hidden_parts() or not detect.find_libpython(minor):
+        return
+    environment, wanted = root / ".venv-triton", root / "requirements" / "triton.txt"
+    own = Path(sys.executable) if sys.version_info.minor == minor else detect.find_program(f"python3.{minor}")
+    if own is None:
+        return
+    try:
+        _ensure_venv(environment, own, log)
+        if _fingerprint(wanted) not in _installed(environment):
+            install_locked(environment, wanted, "Triton", log)
+    except StepFailedError as error:
+        say(f"{error}\n  Going on without Triton: models run on ONNX Runtime inside the worker.")
+
+
+def install_locked(environment: Path, requirements: Path, title: str, log: Path) -> None:
+    """Install exactly what ``requirements`` lists, each file checked against its hash."""
+    # The file names every package, so there is nothing to resolve; indexes are the machine's own affair.
+    install = [_python(environment), "-m", "pip", "install", "--require-hashes", "--no-deps", "--progress-bar=off"]
+    run_visibly(
+        title,
+        [*install, "--retries=5", "-r", requirements],
+        log=log,
+        cwd=requirements.parent,
+        describe=_describe_pip(requirements),
+        attempts=3,
+    )
+    _note_installed(environment, _fingerprint(requirements))
+
+
+def _describe_pip(requirements: Path) -> Callable[[str], str]:
+    total = len(re.findall(r"^[A-Za-z0-9]", requirements.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    seen: set[str] = set()
+
+    def describe(line: str) -> str:
+        if match := re.match(r"Collecting (\S+)", line):
+            seen.add(match[1])
+        if line.startswith("Installing"):
+            return f"unpacking {len(seen)} packages"
+        size = match[1] if (match := re.search(r"(\([\d.]+ [kM]B\))", line)) else ""
+        return f"{len(seen)}/{total} {size}" if seen else ""
+
+    return describe
+
+
+def _ensure_venv(environment: Path, interpreter: Path, log: Path) -> None:
+    """Make the environment, again if it is broken, half made, or from before the project was moved."""
+    config = environment / "pyvenv.cfg"
+    home = f"gantry-home = {environment}"
+    if config.is_file() and home in config.read_text(encoding="utf-8") and _works(environment):
+        return
+    venv = [interpreter, "-m", "venv", "--clear", environment]
+    run_visibly(f"Environment {environment.name}", venv, log=log, cwd=environment.parent)
+    with config.open("a", encoding="utf-8") as file:
+        file.write(f"{home}\n")
+
+
+def _works(environment: Path) -> bool:
+    try:
+        probe = [_python(environment), "-c", "import importlib.util as u, sys; sys.exit(not u.find_spec('pip'))"]
+        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _python(environment: Path) -> Path:
+    return environment / "bin" / "python"
+
+
+def _fingerprint(*files: Path) -> str:
+    content = b"\0".join(file.name.encode() + b"\0" + file.read_bytes() for file in files)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _project_fingerprint(root: Path) -> str:
+    packages = sorted(str(init.parent.relative_to(root)) for init in root.glob("*/gantry*/__init__.py"))
+    return hashlib.sha256("\n".join([_fingerprint(root / "pyproject.toml"), *packages]).encode()).hexdigest()
+
+
+def _installed(environment: Path) -> set[str]:
+    stamp = environment / _STAMP
+    return set(stamp.read_text(encoding="utf-8").split()) if stamp.is_file() else set()
+
+
+def _note_installed(environment: Path, fingerprint: str) -> None:
+    with (environment / _STAMP).open("a", encoding="utf-8") as file:
+        file.write(f"{fingerprint}\n")
