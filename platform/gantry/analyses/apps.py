@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class AnalysesConfig(AppConfig):
     name = "gantry.analyses"
     label = "analyses"
+
+    def ready(self) -> None:
+        from gantry.analyses.services import select_job
+        from gantry.foundation.outbox import subscribe
+        from gantry.studies.public import StudyCompleted
+
+        subscribe(StudyCompleted, select_job)

@@ -63,5 +63,5 @@ class Claim:
 #: Seconds a worker holds an analysis without a sign of life, and how often it gives one.
 LEASE_S = 30
 HEARTBEAT_S = 8
-#: Attempts that end in a crash before the analysis is called failed.
-MAX_ATTEMPTS = 5
+#: Attempts that may end in a crash before the analysis is called failed.
+MAX_CRASHES = 5

@@ -29,6 +29,8 @@ class Analysis(TenantModel):
     request_key = models.CharField(max_length=64, blank=True)
     #: Fencing: a worker writes only while this is the number it claimed.
     attempt = models.PositiveIntegerField(default=0)
+    #: Attempts that broke off without a word: the worker died.
+    crashes = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     next_attempt_at = models.DateTimeField(null=True)
     runtime = models.CharField(max_length=128, blank=True)

@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 ('requested_by', models.UUIDField()),
                 ('request_key', models.CharField(blank=True, max_length=64)),
                 ('attempt', models.PositiveIntegerField(default=0)),
+                ('crashes', models.PositiveIntegerField(default=0)),
                 ('lease_until', models.DateTimeField(null=True)),
                 ('next_attempt_at', models.DateTimeField(null=True)),
                 ('runtime', models.CharField(blank=True, max_length=128)),

@@ -58,3 +58,6 @@ LOGGING_CONFIG = None
 #: Seconds without a new instance after which a study counts as complete.
 QUIET_S = _env.quiet_s
 MAX_INSTANCE_BYTES = _env.max_instance_bytes
+MODEL_REPOSITORY = _env.model_repository
+INFERENCE_RUNTIME = _env.inference_runtime
+TRITON_URL = _env.triton_url

@@ -1,0 +1,28 @@
+"""What other parts may use of analyses."""
+
+from gantry.analyses.domain import State
+from gantry.analyses.models import Analysis, Finding
+from gantry.analyses.reading import (
+    OpenedAnalysis,
+    latest_analyses,
+    open_analyses,
+    open_analysis,
+    open_contours,
+)
+from gantry.analyses.review import review_finding
+from gantry.analyses.services import list_open_analyses, run_job, start_analysis
+
+__all__ = [
+    "Analysis",
+    "Finding",
+    "OpenedAnalysis",
+    "State",
+    "latest_analyses",
+    "list_open_analyses",
+    "open_analyses",
+    "open_analysis",
+    "open_contours",
+    "review_finding",
+    "run_job",
+    "start_analysis",
+]
