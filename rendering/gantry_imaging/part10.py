@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias, cast
 
+import pydicom.config
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset, read_partial
@@ -20,6 +21,9 @@ from pydicom.uid import (
 )
 
 from gantry_imaging.errors import DecodeError, ImagingError
+
+# Decode tolerantly; pydicom's warnings about invalid values quote them, and they may be patient data.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 Source: TypeAlias = bytes | bytearray | memoryview | BinaryIO
 
