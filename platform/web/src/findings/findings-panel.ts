@@ -1,0 +1,146 @@
+import { css, html, LitElement, nothing } from "lit";
+import { customElement, property } from "lit/decorators.js";
+import { repeat } from "lit/directives/repeat.js";
+import type { Analysis, Finding, ReviewState, Study } from "../api/types";
+import { count } from "../ui/kit/format";
+import { icon } from "../ui/kit/icons";
+import { controls } from "../ui/kit/styles";
+import "./finding-row";
+import type { OverlayStore } from "./overlay-store";
+import "./result-card";
+import type { AreaPoint } from "./sparkline";
+
+/** All results of a study, newest first; a failed run is a result too, never "no finding". */
+@customElement("gantry-findings")
+export class FindingsPanel extends LitElement {
+  static override styles = [
+    controls,
+    css`
+      :host {
+        display: grid;
+        align-content: start;
+        gap: 12px;
+        padding: 12px;
+      }
+      details > summary {
+        display: flex;
+        align-items: center;
+        gap: 6px;
+        min-height: var(--touch);
+        padding: 0 12px;
+        border-top: 1px solid var(--line);
+        cursor: pointer;
+      }
+      .empty {
+        display: grid;
+        justify-items: center;
+        gap: 10px;
+        padding: 32px 16px;
+        text-align: center;
+      }
+    `,
+  ];
+
+  @property({ attribute: false }) study!: Study;
+  @property({ attribute: false }) analyses: readonly Analysis[] | null = null;
+  @property({ attribute: false }) shown: readonly Finding[] = [];
+  @property({ attribute: false }) hiddenIds: ReadonlySet<string> = new Set();
+  @property({ attribute: false }) pending: ReadonlyMap<string, ReviewState> = new Map();
+  @property() currentId = "";
+  /** Which slice is looked at, of which series. */
+  @property({ attribute: false }) place = { seriesInstanceUid: "", index: 0 };
+  @property({ type: Boolean }) canReview = false;
+  @property({ attribute: false }) overlays!: OverlayStore;
+  /** Counts up when an outline arrives, since the store itself stays the same object. */
+  @property({ type: Number }) overlayVersion = 0;
+
+  #areas(finding: Finding): { points: AreaPoint[]; count: number } {
+    const series = this.study.series.find((one) => one.series_instance_uid === finding.series_instance_uid);
+    const indexOf = new Map(
+      series?.instances.map(({ sop_instance_uid }, at) => [sop_instance_uid, at]) ?? [],
+    );
+    const points = finding.slice_areas.flatMap(({ sop_instance_uid, area_mm2 }) => {
+      const index = indexOf.get(sop_instance_uid);
+      return index === undefined ? [] : [{ index, area: area_mm2 }];
+    });
+    return { points, count: series?.instances.length ?? 0 };
+  }
+
+  #renderFinding(finding: Finding) {
+    const { points, count: sliceCount } = this.#areas(finding);
+    const isHere = finding.series_instance_uid === this.place.seriesInstanceUid;
+    const isCurrent = finding.id === this.currentId;
+    return html`<gantry-finding-row
+      data-testid="finding-row"
+      data-state=${finding.review.state}
+      ?current=${isCurrent}
+      .finding=${finding}
+      .areas=${points}
+      .sliceCount=${sliceCount}
+      .sliceIndex=${isHere ? this.place.index : -1}
+      .pattern=${this.shown.findIndex(({ id }) => id === finding.id)}
+      .isHidden=${this.hiddenIds.has(finding.id)}
+      .canReview=${this.canReview}
+      .pending=${this.pending.get(finding.id) ?? ""}
+      .outlineError=${this.overlays.failure(finding.id)}
+      .isOutlineLoading=${this.overlays.isLoading(finding.id)}
+    ></gantry-finding-row>`;
+  }
+
+  #renderAnalysis(analysis: Analysis) {
+    const isRejected = (finding: Finding): boolean =>
+      (this.pending.get(finding.id) ?? finding.review.state) === "rejected";
+    const rejected = analysis.findings.filter(isRejected);
+    const standing = analysis.findings.filter((finding) => !isRejected(finding));
+    const input = this.study.series.find(
+      (one) => one.series_instance_uid === analysis.input_series_instance_uid,
+    );
+    return html`<gantry-result-card .analysis=${analysis} .input=${input ?? null} .revision=${this.study.revision}>
+      ${repeat(
+        standing,
+        ({ id }) => id,
+        (finding) => this.#renderFinding(finding),
+      )}
+      ${
+        rejected.length > 0
+          ? html`<details data-testid="rejected-findings">
+              <summary>${icon("cancel", "small")}Rejected (${rejected.length})${icon("down", "small")}</summary>
+              ${repeat(
+                rejected,
+                ({ id }) => id,
+                (finding) => this.#renderFinding(finding),
+              )}
+            </details>`
+          : nothing
+      }
+    </gantry-result-card>`;
+  }
+
+  #renderEmpty() {
+    const isReceiving = this.study.state === "receiving";
+    return html`<div class="empty">
+      ${icon("clock")}
+      <strong>Not analysed yet</strong>
+      <p class="muted small">
+        ${
+          isReceiving
+            ? `Images are still arriving (${count(this.study.number_of_instances, "image")} so far). Analysis starts once the study is complete.`
+            : "No model has been run on this study."
+        }
+      </p>
+    </div>`;
+  }
+
+  override render() {
+    if (this.analyses === null) return html`<div class="empty muted" role="status">Loading results…</div>`;
+    return html`
+      <slot></slot>
+      ${this.analyses.length === 0 ? this.#renderEmpty() : nothing}
+      ${repeat(
+        this.analyses,
+        ({ id }) => id,
+        (analysis) => this.#renderAnalysis(analysis),
+      )}
+    `;
+  }
+}

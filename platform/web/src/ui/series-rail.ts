@@ -1,0 +1,115 @@
+import { css, html, LitElement, nothing } from "lit";
+import { customElement, property } from "lit/decorators.js";
+import type { Series } from "../api/types";
+import { count } from "./kit/format";
+import { icon } from "./kit/icons";
+import { controls } from "./kit/styles";
+
+/** Thumbnails of the series; results of AI are marked, and those without picture say what they are. */
+@customElement("gantry-series-rail")
+export class SeriesRail extends LitElement {
+  static override styles = [
+    controls,
+    css`
+      :host {
+        display: block;
+        padding: 8px;
+      }
+      ul {
+        display: grid;
+        gap: 8px;
+      }
+      button {
+        display: grid;
+        gap: 4px;
+        width: 100%;
+        padding: 6px;
+        border: 2px solid transparent;
+        border-radius: var(--radius);
+        background: var(--surface);
+        color: var(--text);
+        font: inherit;
+        font-size: 0.8125rem;
+        line-height: 1.3;
+        text-align: left;
+        cursor: pointer;
+      }
+      button:hover {
+        background: var(--hover);
+      }
+      button[aria-current="true"] {
+        border-color: var(--accent);
+        background: var(--selected);
+      }
+      .picture {
+        position: relative;
+        display: grid;
+        place-content: center;
+        aspect-ratio: 1;
+        border-radius: 4px;
+        background: #000;
+        color: var(--line-strong);
+        overflow: hidden;
+      }
+      .picture.flat {
+        aspect-ratio: 3;
+        background: var(--raised);
+      }
+      img {
+        position: absolute;
+        inset: 0;
+        width: 100%;
+        height: 100%;
+        object-fit: contain;
+      }
+      .chip {
+        justify-self: start;
+        font-size: 0.75rem;
+        padding: 1px 6px;
+      }
+      .name {
+        overflow-wrap: anywhere;
+      }
+      @media (max-width: 720px) {
+        ul {
+          grid-template-columns: repeat(auto-fill, minmax(112px, 1fr));
+        }
+      }
+    `,
+  ];
+
+  @property({ attribute: false }) series: readonly Series[] = [];
+  @property() currentUid = "";
+  /** Findings by series, for the number on the thumbnail. */
+  @property({ attribute: false }) findings: ReadonlyMap<string, number> = new Map();
+
+  #renderSeries(series: Series) {
+    const number = this.findings.get(series.series_instance_uid) ?? 0;
+    const choose = (): void => {
+      this.dispatchEvent(new CustomEvent("series-change", { detail: series }));
+    };
+    return html`<li>
+      <button
+        aria-current=${series.series_instance_uid === this.currentUid}
+        data-testid="series"
+        data-ai=${series.is_ai_result}
+        @click=${choose}
+      >
+        <span class="picture ${series.is_image ? "" : "flat"}">
+          ${icon(series.is_image ? "layers" : "chart")}
+          ${series.is_image && series.thumbnail_url ? html`<img src=${series.thumbnail_url} alt="" loading="lazy" />` : nothing}
+        </span>
+        <span class="name">
+          ${series.series_number === null ? "" : `${series.series_number}: `}${series.series_description || "No description"}
+        </span>
+        <span class="muted number">${series.modality} · ${count(series.number_of_instances, series.is_image ? "image" : "object")}</span>
+        ${series.is_ai_result ? html`<span class="chip ai">${icon("spark", "small")}AI result</span>` : nothing}
+        ${number > 0 ? html`<span class="chip ai">${icon("spark", "small")}${count(number, "finding")}</span>` : nothing}
+      </button>
+    </li>`;
+  }
+
+  override render() {
+    return html`<ul aria-label="Series">${this.series.map((series) => this.#renderSeries(series))}</ul>`;
+  }
+}

@@ -1,0 +1,2 @@
+import "./css/site.css";
+import "./viewer-page";
