@@ -16,6 +16,7 @@ from gantry_inference.runtime import (
     Catalogue,
     InferenceError,
     InferenceFailedError,
+    OutputInvalidError,
     Readiness,
     RuntimeDescription,
     RuntimeUnavailableError,
@@ -192,8 +193,6 @@ class TritonRuntime:
             if not isinstance(translated, RuntimeUnavailableError):
                 self._breaker.record_success()
             raise translated from error
-        except ValueError as error:  # what gRPC raises for a closed channel
-            raise RuntimeUnavailableError("The connection to Triton was closed here.") from error
         self._breaker.record_success()
         return answer
 
@@ -214,7 +213,10 @@ class TritonRuntime:
             client_timeout=timeout_s,
             headers=dict(headers) if headers else None,
         )
-        received = {tensor.name: answer.as_numpy(tensor.name) for tensor in card.output_tensors}
+        try:
+            received = {tensor.name: answer.as_numpy(tensor.name) for tensor in card.output_tensors}
+        except ValueError as error:  # its bytes do not make up the shape that it states
+            raise OutputInvalidError(f"Triton's answer for {card.name} cannot be read.") from error
         return {name: values for name, values in received.items() if values is not None}
 
     def _server_version(self) -> str:

@@ -73,6 +73,9 @@ def _problem(installation: TritonInstallation, python_version: str) -> Unavailab
         return Unavailable(f"Triton's wheel has no stub for Python {python_version}.")
     if ":" in str(installation.libraries):
         return Unavailable("Triton cannot be started from a path with a colon in it. Move the project.")
+    if not list(installation.libraries.parent.glob("numpy-1.*.dist-info")):
+        # With NumPy 2 the stub starts, and answers with empty tensors.
+        return Unavailable("Triton's stub needs NumPy 1. Make its environment from requirements/triton.txt.")
     library = f"libpython{python_version}.so.1.0"
     if not _is_loadable(library, installation.environment):
         return Unavailable(f"{library} is missing. Install the package libpython{python_version}.")
