@@ -202,3 +202,8 @@ def load_env_file(path: Path) -> None:
 def environment() -> Environment:
     """Return this process's configuration, read once."""
     return parse_environment(os.environ)
+
+
+def use_settings() -> None:
+    """Name our settings to Django, unless somebody named others."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry.config.settings")

@@ -1,7 +1,18 @@
 """Every address of the control plane. Tenants are in the address: `/t/<tenant>/…`."""
 
 from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView
+
+from gantry.config.health import healthz, readyz
+from gantry.viewing import pages
 
 urlpatterns = [
-    path("accounts/", include("allauth.urls")),
+    path("", pages.home, name="home"),
+    path("healthz", healthz),
+    path("readyz", readyz),
+    path("api/schema.json", SpectacularJSONAPIView.as_view(urlconf="gantry.config.schema_urls"), name="schema"),
+    path("accounts/", include("gantry.identity.urls")),
+    path("t/<slug:tenant>/", pages.worklist, name="worklist"),
+    path("t/<slug:tenant>/studies/<uuid:study_id>/", pages.viewer, name="viewer"),
+    path("t/<slug:tenant>/api/v1/", include("gantry.config.api")),
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Model
 
-IDENTITY_APPS = frozenset({"identity", "account", "mfa", "sessions"})
+IDENTITY_APPS = frozenset({"identity", "account", "mfa"})
 
 
 class IdentityRouter:

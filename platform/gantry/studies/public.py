@@ -1,5 +1,8 @@
 """What other parts may use of studies."""
 
+from gantry.studies.parsing.memfile import MemFile, MemFileFullError
+from gantry.studies.parsing.model import ParsedInstance, Rejection
+from gantry.studies.parsing.pool import ParserPool, ParserUnavailableError
 from gantry.studies.domain import ReviewState, StudyState, fold_name, sum_up
 from gantry.studies.events import StudyCompleted
 from gantry.studies.ingest import IngestOutcome, IngestPermit, Received, Status, open_ingest, store_batch, stored_columns
@@ -8,7 +11,10 @@ from gantry.studies.policies import is_result_visible, result_condition, subject
 from gantry.studies.reading import (
     OpenedInstance,
     OpenedStudy,
+    SERIES_PATTERNS,
+    STUDY_PATTERNS,
     Page,
+    SeriesFilter,
     StudyFilter,
     filter_studies,
     list_quarantine,
@@ -35,18 +41,27 @@ from gantry.studies.services import (
 )
 
 __all__ = [
+    "SERIES_PATTERNS",
+    "STUDY_PATTERNS",
     "IngestOutcome",
     "IngestPermit",
     "Instance",
+    "MemFile",
+    "MemFileFullError",
     "OpenedInstance",
     "OpenedStudy",
     "Page",
+    "ParsedInstance",
+    "ParserPool",
+    "ParserUnavailableError",
     "Received",
     "Referral",
     "ReferralCandidate",
+    "Rejection",
     "ResultObject",
     "ReviewState",
     "Series",
+    "SeriesFilter",
     "Status",
     "StoredObject",
     "Study",

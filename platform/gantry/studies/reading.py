@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -30,8 +31,6 @@ class StudyFilter:
 
     text: str = ""
     patient: str = ""
-    patient_name: str = ""
-    patient_id: str = ""
     accession: str = ""
     description: str = ""
     study_instance_uids: tuple[str, ...] = ()
@@ -39,8 +38,20 @@ class StudyFilter:
     date_to: date | None = None
     modalities: tuple[str, ...] = ()
     review_states: tuple[str, ...] = ()
-    referring_physician: str = ""
     study_ids: tuple[UUID, ...] | None = None
+    #: DICOM matching by attribute (PS3.4 C.2.2.2): exact, or with the wildcards `*` and `?`.
+    patterns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFilter:
+    """What a search for series asks for; every field narrows."""
+
+    study_instance_uid: str | None = None
+    series_instance_uids: tuple[str, ...] = ()
+    modality: str = ""
+    series_number: int | None = None
+    patterns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,26 @@ SORT_FIELDS = {
 }
 
 
+#: Attributes that can be matched by pattern, with their columns.
+STUDY_PATTERNS = {
+    "PatientName": "patient__name",
+    "PatientID": "patient__patient_id",
+    "AccessionNumber": "accession_number",
+    "StudyDescription": "description",
+    "StudyID": "study_id",
+    "ReferringPhysicianName": "referring_physician_name",
+}
+SERIES_PATTERNS = {"SeriesDescription": "description", "BodyPartExamined": "body_part_examined"}
+
+
+def _matches(column: str, pattern: str) -> Q:
+    """Return the condition of DICOM wildcard matching, without regard to case."""
+    if not set("*?") & set(pattern):
+        return Q(**{f"{column}__iexact": pattern})
+    expression = "".join({"*": ".*", "?": "."}.get(mark) or re.escape(mark) for mark in pattern)
+    return Q(**{f"{column}__iregex": f"^{expression}$"})
+
+
 def _text_condition(text: str) -> Q:
     folded = fold_name(text)
     condition = Q(patient__patient_id__istartswith=text) | Q(accession_number__istartswith=text)
@@ -113,10 +144,6 @@ def filter_studies(actor: Actor, wanted: StudyFilter) -> QuerySet[Study]:
         studies = studies.filter(
             _contains_words("patient__name_folded", wanted.patient) | Q(patient__patient_id__istartswith=wanted.patient)
         )
-    if wanted.patient_name:
-        studies = studies.filter(_contains_words("patient__name_folded", wanted.patient_name))
-    if wanted.patient_id:
-        studies = studies.filter(patient__patient_id=wanted.patient_id)
     if wanted.accession:
         studies = studies.filter(accession_number__istartswith=wanted.accession)
     if wanted.description:
@@ -134,8 +161,8 @@ def filter_studies(actor: Actor, wanted: StudyFilter) -> QuerySet[Study]:
         studies = studies.filter(any_modality)
     if wanted.review_states:
         studies = studies.filter(review__in=wanted.review_states)
-    if wanted.referring_physician:
-        studies = studies.filter(referring_physician_name__icontains=wanted.referring_physician)
+    for name, pattern in wanted.patterns.items():
+        studies = studies.filter(_matches(STUDY_PATTERNS[name], pattern))
     if wanted.study_ids is not None:
         studies = studies.filter(pk__in=wanted.study_ids)
     return studies
@@ -276,20 +303,23 @@ def stored_ref(row: StoredObject, tenant_id: UUID) -> StoredRef:
 
 @atomic_service
 def search_series(
-    *, actor: Actor, study_instance_uid: str | None, conditions: Q, offset: int, limit: int, clock: Clock = SYSTEM_CLOCK
+    *, actor: Actor, wanted: SeriesFilter, offset: int, limit: int, clock: Clock = SYSTEM_CLOCK
 ) -> list[Series]:
     """Search series: of one study, or of all the actor may know of (QIDO-RS)."""
     decision = require(actor=actor, activity=Activity.FIND, subject=collection_of(actor), clock=clock)
     studies = visible_studies(actor)
-    if study_instance_uid is not None:
-        studies = studies.filter(study_instance_uid=study_instance_uid)
-    rows = (
-        Series.objects.filter(study__in=studies)
-        .filter(result_condition(actor))
-        .filter(conditions)
-        .select_related("study__patient")
-        .order_by("study__study_instance_uid", "series_number", "series_instance_uid")
-    )
+    if wanted.study_instance_uid is not None:
+        studies = studies.filter(study_instance_uid=wanted.study_instance_uid)
+    rows = Series.objects.filter(study__in=studies).filter(result_condition(actor)).select_related("study__patient")
+    if wanted.series_instance_uids:
+        rows = rows.filter(series_instance_uid__in=wanted.series_instance_uids)
+    if wanted.modality:
+        rows = rows.filter(modality=wanted.modality)
+    if wanted.series_number is not None:
+        rows = rows.filter(series_number=wanted.series_number)
+    for name, pattern in wanted.patterns.items():
+        rows = rows.filter(_matches(SERIES_PATTERNS[name], pattern))
+    rows = rows.order_by("study__study_instance_uid", "series_number", "series_instance_uid")
     found = list(rows[offset : offset + limit])
     entry = Entry(
         kind=Kind.QUERY,

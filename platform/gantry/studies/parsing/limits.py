@@ -27,4 +27,5 @@ class ParserLimits:
     """Address space a child may add to what it was born with, beyond the file it reads."""
     cpu_s_per_file: int = 10
     wall_s_per_file: float = 15.0
+    wall_s_per_batch: float = 90.0
     max_result_bytes: int = 1 * MIB

@@ -117,8 +117,8 @@ class GeometryFacts:
 class FrameFacts:
     """Geometry of an enhanced multi-frame object, from its functional groups (PS3.3 §C.7.6.16).
 
-    `positions` holds one (x, y, z) in millimetres for each frame, in frame order, if every frame has one and they
-    are within the limit; else the first and the last frame's, and `is_complete` is false.
+    `positions` holds one (x, y, z) in millimetres for each frame, in frame order, if every frame has one and
+    they are within the limit; else the first and the last frame's, and `is_complete` is false.
     `orientation` and `pixel_spacing` are empty where frames differ.
     """
 

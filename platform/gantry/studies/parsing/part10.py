@@ -95,8 +95,8 @@ def open_part10(file: memoryview, limits: ParserLimits) -> Part10:
     ------
     ParseRefusedError
         ``dicom.empty``, ``dicom.too_large``, ``dicom.not_dicom``, ``dicom.archive``,
-        ``dicom.preamble_executable``, ``dicom.dicomdir``, ``dicom.inflated_too_large``, and those of `Walk.run`
-        for the meta information.
+        ``dicom.preamble_executable``, ``dicom.dicomdir``, ``dicom.inflated_too_large``, and those of
+        `Walk.run` for the meta information.
     """
     if len(file) == 0:
         raise ParseRefusedError("dicom.empty")

@@ -1,0 +1,25 @@
+"""The process's one ASGI application: the DICOM door before Django, WebSockets beside it."""
+
+from __future__ import annotations
+
+
+import django
+
+from gantry.config.env import use_settings
+
+use_settings()
+django.setup(set_prefix=False)
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - needs a configured Django
+from channels.sessions import CookieMiddleware  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+
+from gantry.dicomweb.app import door  # noqa: E402
+from gantry.viewing.routing import websocket_urlpatterns  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": door(get_asgi_application()),
+        "websocket": CookieMiddleware(URLRouter(websocket_urlpatterns)),
+    }
+)

@@ -1,0 +1,90 @@
+"""Who stands at the door: session with origin check, or bearer token. Nothing of the body is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gantry.dicomweb.errors import ForeignOriginError
+from gantry.foundation.scope import tenant_scope
+from gantry.foundation.threads import in_thread
+from gantry.foundation.web.correlation import HEADER, begin_correlation, correlation_id
+from gantry.foundation.web.problems import MEDIA_TYPE, UnauthenticatedError, answer_error
+from gantry.identity.public import resolve_session
+from gantry.kernel.actor import Actor
+from gantry.tenancy.public import resolve_person, resolve_token
+
+Endpoint = Callable[[Request, Actor], Awaitable[Response]]
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def endpoint(handler: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """Make a handler an endpoint: resolve the actor, run it in its scope, answer errors as problems."""
+
+    async def answer(request: Request) -> Response:
+        begin_correlation(request.headers.get(HEADER))
+        try:
+            actor = await in_thread(_resolve, request)
+            with tenant_scope(actor):
+                response = await handler(request, actor)
+        except Exception as error:
+            status, body = await in_thread(answer_error, error)
+            response = JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
+            if status == 401:
+                response.headers["WWW-Authenticate"] = "Bearer"
+        response.headers[HEADER] = correlation_id()
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+        return response
+
+    return answer
+
+
+def _resolve(request: Request) -> Actor:
+    slug = request.path_params["tenant"]
+    address = _client_address(request)
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    actor: Actor | None = None
+    if scheme.lower() == "bearer":
+        actor = resolve_token(slug=slug, token=token.strip(), address=address, correlation_id=correlation_id())
+    else:
+        cookie = request.cookies.get(settings.SESSION_COOKIE_NAME, "")
+        session = resolve_session(cookie) if cookie else None
+        if session is not None:
+            if request.method not in _SAFE_METHODS:
+                _require_own_origin(request)
+            actor = resolve_person(
+                slug=slug,
+                user_id=session.user_id,
+                address=address,
+                session=session.session_digest,
+                correlation_id=correlation_id(),
+            )
+    if actor is None:
+        raise UnauthenticatedError
+    return actor
+
+
+def _client_address(request: Request) -> str:
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    if settings.TRUSTED_PROXY and forwarded:
+        return forwarded.split(",")[-1].strip()
+    return request.client.host if request.client else ""
+
+
+def _require_own_origin(request: Request) -> None:
+    origin = request.headers.get("Origin", "").rstrip("/")
+    parts = urlsplit(origin)
+    own_host = parts.netloc == request.headers.get("Host") and (parts.hostname or "") in settings.ALLOWED_HOSTS
+    if not origin or not (own_host or origin in settings.CSRF_TRUSTED_ORIGINS):
+        raise ForeignOriginError(
+            "A signed-in session can change things from this site's own pages only. Other programs use an access token."
+        )
+
+

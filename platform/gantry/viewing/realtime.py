@@ -1,0 +1,241 @@
+"""Live events over WebSocket: the rows are the truth, the doorbell only says that there are some.
+
+A client subscribes to streams from where it stands and gets what it missed, in order, once. Who it
+is and what it may hear is asked again every few seconds, with or without Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import structlog
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+
+from gantry.foundation.outbox import WORKLIST, Cursor, get_cursor, group_name, list_events_after
+from gantry.foundation.scope import tenant_scope, unit_of_work
+from gantry.foundation.threads import in_thread
+from gantry.identity.public import resolve_session
+from gantry.kernel.actor import Actor
+from gantry.kernel.errors import NotFoundError
+from gantry.tenancy.public import resolve_person
+from gantry.viewing.services import may_follow, parse_study_stream, visible_study_ids
+
+log = structlog.get_logger(__name__)
+
+SIGNED_OUT, REFUSED, ABSENT = 4401, 4403, 4404
+MAX_MESSAGE_BYTES = 64 * 1024
+MAX_STREAMS = 64
+#: Without a doorbell the rows are looked at this often; with one, it only shortens the wait.
+LOOK_EVERY_S = 1.0
+#: How often session, membership and permission are asked again; DESIGN.md §6 allows 5 s.
+RECHECK_EVERY_S = 3.0
+
+
+@dataclass
+class Subscription:
+    stream: str
+    epoch: UUID
+    seq: int
+
+
+class EventsConsumer(AsyncWebsocketConsumer):
+    """`/t/<tenant>/ws/v1/events`"""
+
+    async def connect(self) -> None:
+        self.subscriptions: dict[str, Subscription] = {}
+        self.wake = asyncio.Event()
+        self.pump: asyncio.Task[None] | None = None
+        self.slug = self.scope["url_route"]["kwargs"]["tenant"]
+        if not self._is_own_origin():
+            await self.close(REFUSED)
+            return
+        await self.accept()
+        try:
+            actor = await in_thread(self._resolve)
+        except NotFoundError:
+            await self.close(ABSENT)
+            return
+        if actor is None:
+            await self.close(SIGNED_OUT)
+            return
+        self.actor = actor
+        self.pump = asyncio.create_task(self._pump())
+
+    def _is_own_origin(self) -> bool:
+        origin = dict(self.scope["headers"]).get(b"origin", b"").decode("latin-1")
+        host = dict(self.scope["headers"]).get(b"host", b"").decode("latin-1")
+        parts = urlsplit(origin)
+        return bool(origin) and (
+            origin.rstrip("/") in settings.CSRF_TRUSTED_ORIGINS
+            or (parts.netloc == host and (parts.hostname or "") in settings.ALLOWED_HOSTS)
+        )
+
+    def _resolve(self) -> Actor | None:
+        cookie = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, "")
+        session = resolve_session(cookie) if cookie else None
+        if session is None:
+            return None
+        address = self.scope["client"][0] if self.scope.get("client") else ""
+        return resolve_person(
+            slug=self.slug,
+            user_id=session.user_id,
+            address=address,
+            session=session.session_digest,
+            correlation_id="",
+        )
+
+    async def disconnect(self, code: int) -> None:
+        if self.pump is not None:
+            self.pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.pump
+        for stream in self.subscriptions:
+            await self._leave(stream)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data is None or len(text_data) > MAX_MESSAGE_BYTES:
+            await self.close(1009)
+            return
+        try:
+            message = json.loads(text_data)
+            kind = message["type"]
+        except (ValueError, TypeError, KeyError):
+            await self._say({"type": "error", "code": "message.malformed", "detail": "Send JSON with a type."})
+            return
+        if kind == "ping":
+            await self._say({"type": "pong"})
+        elif kind == "subscribe":
+            await self._subscribe(message)
+        elif kind == "unsubscribe":
+            stream = str(message.get("stream", ""))
+            if self.subscriptions.pop(stream, None):
+                await self._leave(stream)
+        else:
+            await self._say({"type": "error", "code": "message.unknown", "detail": "There is no such type."})
+
+    async def _subscribe(self, message: dict[str, Any]) -> None:
+        stream = str(message.get("stream", ""))[:64]
+        known = stream == WORKLIST or parse_study_stream(stream) is not None
+        if not known or len(self.subscriptions) >= MAX_STREAMS or not await in_thread(self._may_follow, stream):
+            await self._say({"type": "error", "code": "stream.unknown", "stream": stream, "detail": "There is no such stream."})
+            return
+        cursor = await in_thread(self._cursor, stream)
+        wanted_seq, wanted_epoch = message.get("seq"), message.get("epoch")
+        if wanted_seq is None:
+            position = cursor.seq
+        elif str(wanted_epoch) != str(cursor.epoch) or not isinstance(wanted_seq, int) or wanted_seq > cursor.seq:
+            await self._say(self._position("reset", cursor))
+            position = cursor.seq
+        else:
+            position = wanted_seq
+        self.subscriptions[stream] = Subscription(stream, cursor.epoch, position)
+        await self._join(stream)
+        await self._say({"type": "subscribed", "stream": stream, "epoch": str(cursor.epoch), "seq": position})
+        self.wake.set()
+
+    def _may_follow(self, stream: str) -> bool:
+        with tenant_scope(self.actor):
+            return may_follow(actor=self.actor, stream=stream)
+
+    def _cursor(self, stream: str) -> Cursor:
+        with tenant_scope(self.actor), unit_of_work():
+            return get_cursor(stream)
+
+    async def _join(self, stream: str) -> None:
+        await self._layer("group_add", stream)
+
+    async def _leave(self, stream: str) -> None:
+        await self._layer("group_discard", stream)
+
+    async def _layer(self, method: str, stream: str) -> None:
+        try:
+            call = getattr(self.channel_layer, method)
+            await asyncio.wait_for(call(group_name(self.actor.tenant_id, stream), self.channel_name), 2.0)
+        except Exception as error:  # without Redis the rows are still looked at
+            log.info("doorbell.unavailable", error=type(error).__name__)
+
+    async def doorbell(self, event: dict[str, Any]) -> None:
+        """Called by the Channels layer: somebody wrote to a stream."""
+        self.wake.set()
+
+    async def _pump(self) -> None:
+        """Send what is new, look again when rung or after a while, and ask again who is listening."""
+        last_check = asyncio.get_running_loop().time()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wake.wait(), LOOK_EVERY_S)
+            self.wake.clear()
+            try:
+                now = asyncio.get_running_loop().time()
+                if now - last_check >= RECHECK_EVERY_S:
+                    last_check = now
+                    if not await self._still_allowed():
+                        return
+                await self._send_news()
+            except Exception as error:  # the database may be away for a moment: nothing is lost, only late
+                log.warning("events.delayed", error=type(error).__name__)
+
+    async def _still_allowed(self) -> bool:
+        try:
+            actor = await in_thread(self._resolve)
+        except NotFoundError:
+            await self.close(ABSENT)
+            return False
+        if actor is None:
+            await self.close(SIGNED_OUT)
+            return False
+        if actor.role is not self.actor.role or actor.institutions != self.actor.institutions:
+            await self.close(REFUSED)
+            return False
+        for stream in list(self.subscriptions):
+            if not await in_thread(self._may_follow, stream):
+                await self.close(REFUSED)
+                return False
+        return True
+
+    async def _send_news(self) -> None:
+        for subscription in list(self.subscriptions.values()):
+            while True:
+                events = await in_thread(self._events_after, subscription)
+                for seq, name, data in events:
+                    subscription.seq = seq
+                    if data is not None:
+                        await self._say(
+                            {
+                                "type": "event",
+                                "stream": subscription.stream,
+                                "epoch": str(subscription.epoch),
+                                "seq": seq,
+                                "event": name,
+                                "data": data,
+                            }
+                        )
+                if len(events) < 200:
+                    break
+
+    def _events_after(self, subscription: Subscription) -> list[tuple[int, str, dict[str, Any] | None]]:
+        """Return the next events; the data of studies this person may not know of is left out."""
+        with tenant_scope(self.actor), unit_of_work():
+            events = list_events_after(subscription.stream, seq=subscription.seq)
+            if not events:
+                return []
+            wanted = {UUID(event.data["study_id"]) for event in events}
+            visible = visible_study_ids(actor=self.actor, study_ids=wanted)
+            return [
+                (event.seq, event.name, event.data if UUID(event.data["study_id"]) in visible else None)
+                for event in events
+            ]
+
+    @staticmethod
+    def _position(kind: str, cursor: Cursor) -> dict[str, Any]:
+        return {"type": kind, "stream": cursor.stream, "epoch": str(cursor.epoch), "seq": cursor.seq}
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        await self.send(text_data=json.dumps(message))

@@ -1,0 +1,109 @@
+"""The worklist and the opened study: what a page needs, read in one transaction each."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+
+from gantry.agreements.public import decide
+from gantry.analyses.public import Analysis, latest_analyses
+from gantry.foundation.outbox import WORKLIST, Cursor, get_cursor, study_stream
+from gantry.foundation.scope import atomic_service
+from gantry.kernel.actor import Actor, Subject
+from gantry.kernel.clock import SYSTEM_CLOCK, Clock
+from gantry.kernel.vocabulary import Activity, DataCategory
+from gantry.studies.public import StudyFilter, list_referrals, open_study, search_studies, visible_studies
+from gantry.viewing.rows import study_detail, study_row
+
+
+def cursor_row(cursor: Cursor) -> dict[str, Any]:
+    """Return a stream's position as clients resume from it."""
+    return {"stream": cursor.stream, "epoch": str(cursor.epoch), "seq": cursor.seq}
+
+
+@atomic_service
+def open_worklist(
+    *,
+    actor: Actor,
+    wanted: StudyFilter,
+    analysis_states: tuple[str, ...],
+    sort: str,
+    descending: bool,
+    page: int,
+    page_size: int,
+    clock: Clock = SYSTEM_CLOCK,
+) -> dict[str, Any]:
+    """Return one page of the studies an actor may know of, with each study's newest analysis."""
+    # Taken first: whatever happens between here and the query is told again, never missed.
+    cursor = get_cursor(WORKLIST)
+    if analysis_states:
+        wanted = _with_analysis_states(actor, wanted, analysis_states)
+    found = search_studies(
+        actor=actor,
+        wanted=wanted,
+        sort=sort,
+        descending=descending,
+        offset=(page - 1) * page_size,
+        limit=page_size,
+        clock=clock,
+    )
+    latest = latest_analyses(actor=actor, study_ids=[study.pk for study in found.studies])
+    return {
+        "count": found.count,
+        "page": page,
+        "page_size": page_size,
+        "results": [study_row(actor, study, latest) for study in found.studies],
+        "cursor": cursor_row(cursor),
+    }
+
+
+def _with_analysis_states(actor: Actor, wanted: StudyFilter, states: tuple[str, ...]) -> StudyFilter:
+    analyses = Analysis.objects.filter(study=OuterRef("pk"))
+    studies = visible_studies(actor)
+    matching = studies.filter(Exists(analyses.filter(state__in=states)))
+    if "none" in states:
+        matching = matching | studies.filter(~Exists(analyses))
+    return dataclasses.replace(wanted, study_ids=tuple(matching.values_list("pk", flat=True)))
+
+
+@atomic_service
+def open_study_detail(*, actor: Actor, study_id: UUID, dicomweb_url: str, clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
+    """Return a study's tree for the viewer."""
+    opened = open_study(actor=actor, study_id=study_id, clock=clock)
+    cursor = get_cursor(study_stream(study_id))
+    latest = latest_analyses(actor=actor, study_ids=[study_id])
+    referrals, candidates = list_referrals(study=opened.study)
+    return {
+        **study_detail(actor, opened, latest, referrals, candidates, dicomweb_url),
+        "cursor": cursor_row(cursor),
+    }
+
+
+@atomic_service
+def may_follow(*, actor: Actor, stream: str) -> bool:
+    """Tell whether an actor may (still) listen to a stream: the worklist, or a study they may know of."""
+    subject = Subject(tenant_id=actor.tenant_id, category=DataCategory.IDENTIFYING_METADATA)
+    if not decide(actor=actor, activity=Activity.FIND, subject=subject).allowed:
+        return False
+    if stream == WORKLIST:
+        return True
+    study_id = parse_study_stream(stream)
+    return study_id is not None and visible_studies(actor).filter(pk=study_id).exists()
+
+
+def parse_study_stream(stream: str) -> UUID | None:
+    """Return the study that a stream's name speaks of, or `None`."""
+    kind, _, text = stream.partition(":")
+    try:
+        return UUID(text) if kind == "study" else None
+    except ValueError:
+        return None
+
+
+@atomic_service
+def visible_study_ids(*, actor: Actor, study_ids: set[UUID]) -> set[UUID]:
+    """Return which of some studies an actor may know of: events of the others are not passed on."""
+    return set(visible_studies(actor).filter(pk__in=study_ids).values_list("pk", flat=True))
