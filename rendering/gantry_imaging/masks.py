@@ -14,20 +14,18 @@ from gantry_imaging.volume import Volume
 
 CONTOUR_ENCODING: Final = "quarter-pixel-delta-v1"
 _UNITS_PER_PIXEL: Final = 4
-_SIMPLIFY_PIXELS: Final = 0.25
 
 
-def trace_contours(
-    mask_ji: NDArray[np.bool_], *, tolerance_pixels: float = _SIMPLIFY_PIXELS
-) -> list[NDArray[np.float32]]:
+def trace_contours(mask_ji: NDArray[np.bool_]) -> list[NDArray[np.float32]]:
     """Trace the borders of a mask, half-way between inside and outside pixel centres.
+
+    Points along straight lines are left out. To simplify further within a quarter of a pixel saves under 1 %
+    more on bone, since the stairs of a digital border are higher than that; so the rings stay exact.
 
     Parameters
     ----------
     mask_ji
         (rows, columns).
-    tolerance_pixels
-        No point of the true border is farther than this from the simplified one.
 
     Returns
     -------
@@ -45,9 +43,9 @@ def trace_contours(
     # With this line type contourpy gives one chunk: all points, and where each ring begins and ends in them.
     chunk = cast(tuple[list[NDArray[np.float64]], list[NDArray[np.uint32]]], generator.lines(0.5))
     points, ring_bounds = chunk[0][0], chunk[1][0].astype(np.intp)
-    keep = _keep_points(points, ring_bounds, tolerance_pixels)
     corner = np.array([columns.start - 1, rows.start - 1], dtype=np.float64)
     shifted = (points + corner).astype(np.float32)
+    keep = _turning_points(points, ring_bounds)
     return [shifted[start:end][keep[start:end]] for start, end in pairwise(ring_bounds)]
 
 
@@ -75,47 +73,18 @@ def contours_from_json(encoded: Sequence[Sequence[int]]) -> list[NDArray[np.floa
     return rings
 
 
-def _keep_points(
-    points: NDArray[np.float64], ring_bounds: NDArray[np.intp], tolerance: float
-) -> NDArray[np.bool_]:
-    """Choose the points that hold all rings within the tolerance (Douglas and Peucker 1973).
+def _turning_points(points: NDArray[np.float64], ring_bounds: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Mark the points at which a ring turns; the repetition of the first point at its end is not one.
 
-    All open stretches of all rings are split at once, level by level: a slice of bone has hundreds of rings,
-    and a round of array operations costs no more for all than for one. `points` repeats each ring's first
-    point at its end; the repetition is dropped.
+    Around a mask all steps of one direction have one length, so equal steps say straight on.
     """
-    keep = np.zeros(len(points), dtype=np.bool_)
-    starts, ends = ring_bounds[:-1], ring_bounds[1:] - 1
-    keep[starts] = True
-    while True:
-        open_stretch = ends - starts > 1
-        starts, ends = starts[open_stretch], ends[open_stretch]
-        if starts.size == 0:
-            return keep
-        inner = ends - starts - 1
-        first = np.concatenate([[0], np.cumsum(inner)[:-1]])
-        index = np.arange(inner.sum()) + np.repeat(starts + 1 - first, inner)
-        distance = _distance_to_chord(points, index, np.repeat(starts, inner), np.repeat(ends, inner))
-        farthest = np.maximum.reduceat(distance, first)
-        is_farthest = np.flatnonzero(distance == np.repeat(farthest, inner))
-        stretch = np.repeat(np.arange(len(inner)), inner)[is_farthest]
-        _, once = np.unique(stretch, return_index=True)
-        split = index[is_farthest[once]]
-        too_far = farthest > tolerance
-        starts, ends, split = starts[too_far], ends[too_far], split[too_far]
-        keep[split] = True
-        starts, ends = np.concatenate([starts, split]), np.concatenate([split, ends])
-
-
-def _distance_to_chord(
-    points: NDArray[np.float64], index: NDArray[np.intp], start: NDArray[np.intp], end: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Distance of points to the line through two others, or to the one point where those are the same."""
-    chord = points[end] - points[start]
-    arm = points[index] - points[start]
-    length = np.hypot(chord[:, 0], chord[:, 1])
-    area = np.abs(chord[:, 0] * arm[:, 1] - chord[:, 1] * arm[:, 0])
-    return np.where(length > 0, area / np.where(length > 0, length, 1), np.hypot(arm[:, 0], arm[:, 1]))
+    starts, last = ring_bounds[:-1], ring_bounds[1:] - 1
+    leaving = np.diff(points, axis=0, append=0)
+    arriving = np.roll(leaving, 1, axis=0)
+    arriving[starts] = leaving[last - 1]
+    keep: NDArray[np.bool_] = (leaving != arriving).any(axis=1)
+    keep[last] = False
+    return keep
 
 
 @dataclass(frozen=True, slots=True)

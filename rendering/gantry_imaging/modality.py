@@ -105,4 +105,4 @@ def _rescale(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[An
 
 def _fits_int16(stored: NDArray[Any], intercept: float) -> bool:
     low, high = int(stored.min()) + int(intercept), int(stored.max()) + int(intercept)
-    return abs(intercept) <= 32767 and low >= -32768 and high <= 32767
+    return -32768 <= intercept <= 32767 and low >= -32768 and high <= 32767
