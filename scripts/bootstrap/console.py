@@ -71,7 +71,8 @@ def _run_once(
     lines: list[str],
 ) -> int:
     begun = time.monotonic()
-    said_at, shown = begun, ""
+    said_at = begun
+    shown = [""]
     with log.open("a", encoding="utf-8") as file:
         file.write(f"\n$ {' '.join(map(str, command))}\n")
         file.flush()
@@ -92,6 +93,7 @@ def _run_once(
                 file.write(line)
                 if text := line.strip():
                     lines.append(text)
+                    shown.append(describe(text) or shown[-1])
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
@@ -99,8 +101,7 @@ def _run_once(
             while process.poll() is None:
                 time.sleep(0.2)
                 age_s = time.monotonic() - begun
-                shown = (describe(lines[-1]) if lines else "") or shown
-                text = f"  {title} … {age_s:.0f} s  {shown}"
+                text = f"  {title} … {age_s:.0f} s  {shown[-1]}"
                 if sys.stdout.isatty():
                     _redraw(text[:110])
                 elif time.monotonic() - said_at > _QUIET_REPORT_S:

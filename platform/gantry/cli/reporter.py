@@ -72,8 +72,6 @@ class ConsoleReporter:
         self._busy.pop(part.name, None)
         self._show_busy()
         self._say(f"[green]✓[/green] {part.title} [dim]{after_s:.1f} s[/dim]")
-        if part.name == "web" and self._stack.web_port != self._stack.first_web_port:
-            self._say(f"  Port {self._stack.first_web_port} is taken; using {self._stack.web_port}.")
 
     def absent(self, part: Part, reason: str) -> None:
         """Say that a part does not run, and what does its work."""
@@ -95,6 +93,8 @@ class ConsoleReporter:
         with suppress(OSError):
             self._status.stop()
         blocks: list[Any] = [f"[bold]{self._stack.url}[/bold]"]
+        if self._stack.web_port != self._stack.first_web_port:
+            blocks.append(f"Port {self._stack.first_web_port} is taken by another program.")
         if accounts:
             blocks += ["", accounts]
         running = [name for name in self._stack.ready if name not in {"migrate", "demo"}]

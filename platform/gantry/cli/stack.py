@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
 def up(
     context: typer.Context,
     port: Annotated[int, typer.Option(help="First port to try for the web address.")] = 8000,
+    only: Annotated[list[str] | None, typer.Option(help="Start this part alone; may be repeated.")] = None,
     *,
     detach: Annotated[bool, typer.Option("--detach", help="Go on in the background.")] = False,
 ) -> None:
@@ -41,9 +42,9 @@ def up(
     try:
         state.prepare()
         if detach:
-            _start_detached(state, port, console)
+            _start_detached(state, port, only or [], console)
         else:
-            _run_here(state, port, console)
+            _run_here(state, port, only or [], console)
     except AlreadyRunningError as running:
         record = _record(state)
         where = f" at {record.url}" if record and record.url else ""
@@ -53,24 +54,25 @@ def up(
         raise typer.Exit(1) from None
 
 
-def _run_here(state: StateFolder, port: int, console: Console) -> None:
+def _run_here(state: StateFolder, port: int, only: list[str], console: Console) -> None:
     import asyncio
 
     from gantry.cli.main import command_names
     from gantry.cli.reporter import ConsoleReporter
-    from gantry.embedded.parts import Stack
+    from gantry.embedded.parts import Stack, choose_parts
     from gantry.embedded.supervisor import Supervisor
 
     async def supervise() -> None:
         with ConsoleReporter(console, stack) as reporter:
-            await Supervisor(stack, reporter).run()
+            await Supervisor(stack, reporter, parts).run()
 
+    parts = choose_parts(only)
     with state.hold():
         stack = Stack(state=state, commands=command_names(), first_web_port=port)
         asyncio.run(supervise())
 
 
-def _start_detached(state: StateFolder, port: int, console: Console) -> None:
+def _start_detached(state: StateFolder, port: int, only: list[str], console: Console) -> None:
     import subprocess
 
     from gantry.embedded.state import AlreadyRunningError, EmbeddedError
@@ -87,6 +89,7 @@ def _start_detached(state: StateFolder, port: int, console: Console) -> None:
         "up",
         "--port",
         str(port),
+        *(word for name in only for word in ("--only", name)),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from gantry.embedded.environment import child_environment, hidden_parts
 from gantry.embedded.ports import LOOPBACK, first_free_ports, is_port_free
 from gantry.embedded.postgres import PORT, Cluster
 from gantry.embedded.process import as_account
-from gantry.embedded.state import REPOSITORY, StateFolder, make_own_folder, write_private
+from gantry.embedded.state import REPOSITORY, EmbeddedError, StateFolder, make_own_folder, write_private
 
 DATABASE = "gantry"
 FIRST_WEB_PORT = 8000
@@ -304,3 +304,17 @@ PARTS: tuple[Part, ...] = (
         grace_s=10.0,
     ),
 )
+
+
+def choose_parts(names: Sequence[str]) -> tuple[Part, ...]:
+    """Return the whole table, or the parts named.
+
+    Raises
+    ------
+    EmbeddedError
+        There is no part of that name.
+    """
+    known = {part.name: part for part in PARTS}
+    if unknown := [name for name in names if name not in known]:
+        raise EmbeddedError(f"There is no part {unknown[0]!r}; there are {', '.join(known)}.")
+    return tuple(part for part in PARTS if not names or part.name in names)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from gantry.embedded.logs import LogPump
-from gantry.embedded.parts import PARTS, Part, Stack
+from gantry.embedded.parts import Part, Stack
 from gantry.embedded.record import StackRecord
 from gantry.embedded.state import EmbeddedError
 
@@ -61,7 +61,7 @@ class Supervisor:
         Process table; a part waits for those it names in ``after``.
     """
 
-    def __init__(self, stack: Stack, reporter: Reporter, parts: Sequence[Part] = PARTS) -> None:
+    def __init__(self, stack: Stack, reporter: Reporter, parts: Sequence[Part]) -> None:
         self._stack = stack
         self._reporter = reporter
         self._parts = {part.name: part for part in parts}
