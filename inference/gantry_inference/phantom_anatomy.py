@@ -96,7 +96,9 @@ class Builder:
     def __init__(self, canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
         self.canvas, self.person, self.rng = canvas, person, rng
 
-    def at(self, points: NDArray[np.float64] | Sequence[Sequence[float]], jitter_mm: float = 0.0) -> NDArray[np.float64]:
+    def at(
+        self, points: NDArray[np.float64] | Sequence[Sequence[float]], jitter_mm: float = 0.0
+    ) -> NDArray[np.float64]:
         """Return `points` (..., 3) of the average adult where this person has them."""
         placed: NDArray[np.float64] = np.asarray(points, dtype=np.float64) * self.person.scale
         if jitter_mm:
@@ -111,12 +113,22 @@ class Builder:
         vary = self.rng.normal(1.0, 0.06, 3) if jitter_mm else np.ones(3)
         return Ellipsoid(self.at([centre], jitter_mm)[0], np.asarray(radii) * self.person.scale * vary)
 
-    def rod(self, points: Sequence[Sequence[float]], radii: Sequence[float], flatness: float = 1.0, jitter_mm: float = 0.0) -> list[Shape]:
+    def rod(
+        self,
+        points: Sequence[Sequence[float]],
+        radii: Sequence[float],
+        flatness: float = 1.0,
+        jitter_mm: float = 0.0,
+    ) -> list[Shape]:
         """Return a placed chain of capsules."""
         size = float(self.person.scale.mean())
         return chain(self.at(points, jitter_mm), np.asarray(radii) * size, flatness)
 
-    def plate(self, sections: Sequence[tuple[float, Sequence[Sequence[float]], Sequence[float]]], jitter_mm: float = 0.0) -> Ribbon:
+    def plate(
+        self,
+        sections: Sequence[tuple[float, Sequence[Sequence[float]], Sequence[float]]],
+        jitter_mm: float = 0.0,
+    ) -> Ribbon:
         """Return a placed ribbon from sections (z, [(x, y), ...], [half thickness, ...])."""
         heights = np.array([section[0] for section in sections])
         flat = np.array([[(*xy, section[0]) for xy in section[1]] for section in sections])
@@ -124,7 +136,11 @@ class Builder:
         if jitter_mm:
             # One shift per polyline point, the same at all heights: the plate bends but stays smooth.
             placed = placed + self.rng.normal(0.0, jitter_mm, (1, placed.shape[1], 3)) * np.array([1, 1, 0])
-        radii = np.array([section[2] for section in sections]) * self.person.scale.mean() * self.rng.normal(1.0, 0.08)
+        radii = (
+            np.array([section[2] for section in sections])
+            * self.person.scale.mean()
+            * self.rng.normal(1.0, 0.08)
+        )
         return Ribbon(heights * self.person.scale[2], placed[..., :2], radii)
 
 
@@ -143,10 +159,14 @@ def paint_trunk(build: Builder, half_width_mm: float, half_depth_mm: float, cent
     """
     canvas, person, rng = build.canvas, build.person, build.rng
     z = canvas.z_mm[:, None, None]
-    centre = build.at(np.stack([0 * canvas.z_mm, 0 * canvas.z_mm + centre_y_mm, canvas.z_mm / person.scale[2]], axis=-1))
+    centre = build.at(
+        np.stack([0 * canvas.z_mm, 0 * canvas.z_mm + centre_y_mm, canvas.z_mm / person.scale[2]], axis=-1)
+    )
     dx = canvas.x_mm[None, None, :] - centre[:, 0].astype(np.float32)[:, None, None]
     dy = canvas.y_mm[None, :, None] - centre[:, 1].astype(np.float32)[:, None, None]
-    wobble = np.float32(1.0) + np.float32(rng.normal(0, 0.03)) * np.sin(z / np.float32(rng.uniform(60, 120)) + np.float32(rng.uniform(0, 6)))
+    wobble = np.float32(1.0) + np.float32(rng.normal(0, 0.03)) * np.sin(
+        z / np.float32(rng.uniform(60, 120)) + np.float32(rng.uniform(0, 6))
+    )
     width = np.float32(half_width_mm * person.scale[0]) * wobble
     depth = np.float32(half_depth_mm * person.scale[1]) * wobble
     fat_mm = np.float32(16.0 * person.fatness)
@@ -155,7 +175,9 @@ def paint_trunk(build: Builder, half_width_mm: float, half_depth_mm: float, cent
     flat = np.where(dy > 0, np.float32(rng.uniform(0.92, 1.02)), np.float32(rng.uniform(0.98, 1.12)))
 
     def level(half_x: Field, half_y: Field) -> Field:
-        value: Field = (np.abs(dx / half_x) ** power + np.abs(dy / (half_y * flat)) ** power) ** (np.float32(1.0) / power) - np.float32(1.0)
+        value: Field = (np.abs(dx / half_x) ** power + np.abs(dy / (half_y * flat)) ** power) ** (
+            np.float32(1.0) / power
+        ) - np.float32(1.0)
         return value
 
     skin = level(width + fat_mm, depth + fat_mm)
@@ -192,7 +214,15 @@ def paint_couch(build: Builder, surface_y_mm: float) -> None:
     below = y - curve
     layer = np.full((y.size, x.size), np.float32(-1000.0))
     layer = np.where(inside & (below > 0) & (below < gap), pad_hu, layer)
-    lower_curve = below - gap + (np.float32(0.0) if style == 0 else sag * (x / half_width) ** 2 * np.float32(rng.uniform(-0.6, 0.8)))
+    lower_curve = (
+        below
+        - gap
+        + (
+            np.float32(0.0)
+            if style == 0
+            else sag * (x / half_width) ** 2 * np.float32(rng.uniform(-0.6, 0.8))
+        )
+    )
     for shell in (below, lower_curve):
         cover = np.clip(thick / 2 + np.float32(0.5) - np.abs(shell), 0, 1) * inside
         layer = layer + cover * (shell_hu - layer)
@@ -200,7 +230,10 @@ def paint_couch(build: Builder, surface_y_mm: float) -> None:
         for rail_x in (-1, 1):
             for _ in range(3):
                 cx, cy = rail_x * rng.uniform(150, 220), surface_y_mm + float(gap) + rng.uniform(0, 60)
-                ring = np.abs(np.sqrt((x - np.float32(cx)) ** 2 + (y - np.float32(cy)) ** 2) - np.float32(rng.uniform(4, 12)))
+                ring = np.abs(
+                    np.sqrt((x - np.float32(cx)) ** 2 + (y - np.float32(cy)) ** 2)
+                    - np.float32(rng.uniform(4, 12))
+                )
                 layer = np.where(ring < thick, np.float32(rng.uniform(100, 1200)), layer)
     air = canvas.hu_kji < -950
     np.copyto(canvas.hu_kji, layer[None], where=air)
@@ -245,7 +278,9 @@ def paint_vessel(build: Builder, points: Sequence[Sequence[float]], radii: Seque
             build.canvas.fill(plaque, float(rng.uniform(350, 1100)))
 
 
-def paint_vertebra(build: Builder, centre: Sequence[float], half: Sequence[float], tilt: float, *, thoracic: bool) -> None:
+def paint_vertebra(
+    build: Builder, centre: Sequence[float], half: Sequence[float], tilt: float, *, thoracic: bool
+) -> None:
     """Paint one vertebra: body, pedicles, arch, processes, the canal left free.
 
     Parameters
@@ -258,7 +293,11 @@ def paint_vertebra(build: Builder, centre: Sequence[float], half: Sequence[float
     cx, cy, cz = centre
     hx, hy, hz = half
     body_sections = [
-        (cz + t * hz, [(cx - 0.45 * hx, cy), (cx, cy - 0.12 * hy), (cx + 0.45 * hx, cy)], [0.55 * hx * f, 0.95 * hy * f, 0.55 * hx * f])
+        (
+            cz + t * hz,
+            [(cx - 0.45 * hx, cy), (cx, cy - 0.12 * hy), (cx + 0.45 * hx, cy)],
+            [0.55 * hx * f, 0.95 * hy * f, 0.55 * hx * f],
+        )
         for t, f in ((-1.0, 1.0), (-0.5, 0.93), (0.0, 0.88), (0.5, 0.93), (1.0, 1.0))
     ]
     jitter = 0.8
@@ -272,10 +311,21 @@ def paint_vertebra(build: Builder, centre: Sequence[float], half: Sequence[float
         joint = [cx + side * (spread + 1), cy + hy + 11, cz + 2]
         arch += build.rod([(cx + side * spread, cy + 0.7 * hy, cz + 4), joint], [5.0, 4.5], 1.4)
         arch += build.rod([joint, (cx, back, cz - 4)], [4.2, 3.2], 2.0)
-        arch += build.rod([(joint[0], joint[1] + 4, cz - 12), (joint[0], joint[1] + 3, cz + 13)], [5.0, 4.5], jitter_mm=0.5)
-        reach = (cx + side * (spread + (24 if thoracic else 32)), cy + hy + (26 if thoracic else 10), cz + (8 if thoracic else 4))
+        arch += build.rod(
+            [(joint[0], joint[1] + 4, cz - 12), (joint[0], joint[1] + 3, cz + 13)], [5.0, 4.5], jitter_mm=0.5
+        )
+        reach = (
+            cx + side * (spread + (24 if thoracic else 32)),
+            cy + hy + (26 if thoracic else 10),
+            cz + (8 if thoracic else 4),
+        )
         arch += build.rod([joint, reach], [4.2, 3.2 if not thoracic else 4.2], jitter_mm=1.0)
-    arch += build.rod([(cx, back, cz - 4), (cx, back + (20 if thoracic else 22), cz - 6 - tilt)], [3.6, 3.2], 1.4 if thoracic else 2.4, jitter_mm=1.0)
+    arch += build.rod(
+        [(cx, back, cz - 4), (cx, back + (20 if thoracic else 22), cz - 6 - tilt)],
+        [3.6, 3.2],
+        1.4 if thoracic else 2.4,
+        jitter_mm=1.0,
+    )
     build.canvas.bone(PARTS["vertebra"], shapes, tissue, without=[(canal, 0.0)])
     build.canvas.bone(PARTS["vertebra"], arch, build.person.tissue(1.6, 750, 200), without=[(canal, 0.0)])
     build.canvas.fill(canal, 25.0, texture_hu=5)
@@ -287,7 +337,11 @@ def paint_disc(build: Builder, centre: Sequence[float], half: Sequence[float], h
     hx, hy = half[0] * 0.9, half[1] * 0.9
     section = [(cx - 0.45 * hx, cy), (cx, cy), (cx + 0.45 * hx, cy)]
     radii = [0.55 * hx, 0.9 * hy, 0.55 * hx]
-    build.canvas.fill([build.plate([(cz - half_height, section, radii), (cz + half_height, section, radii)])], 85.0, texture_hu=8)
+    build.canvas.fill(
+        [build.plate([(cz - half_height, section, radii), (cz + half_height, section, radii)])],
+        85.0,
+        texture_hu=8,
+    )
 
 
 def paint_forearms(build: Builder, half_width_mm: float) -> None:
@@ -302,12 +356,20 @@ def paint_forearms(build: Builder, half_width_mm: float) -> None:
         count = 5 if hand else int(rng.integers(1, 3))
         for n in range(count):
             angle = rng.uniform(0, np.pi) if not hand else 0.4 * n
-            away = (12.0 if count > 1 else 2.0) * np.array([np.cos(angle + np.pi * n), np.sin(angle + np.pi * n), 0.0])
+            away = (12.0 if count > 1 else 2.0) * np.array(
+                [np.cos(angle + np.pi * n), np.sin(angle + np.pi * n), 0.0]
+            )
             if hand:
                 away = np.array([(n - 2) * 2.0, (n - 2) * 12.0, 0.0])
-            radius = rng.uniform(4.5, 6.5) if hand else rng.uniform(7, 10) if count == 2 else rng.uniform(10, 13)
+            radius = (
+                rng.uniform(4.5, 6.5) if hand else rng.uniform(7, 10) if count == 2 else rng.uniform(10, 13)
+            )
             tissue = build.person.tissue(radius * 0.33, 1350, 20)
-            bone = build.rod([(np.array(start) + away).tolist(), (np.array(end) + away).tolist()], [radius, radius], jitter_mm=1.0)
+            bone = build.rod(
+                [(np.array(start) + away).tolist(), (np.array(end) + away).tolist()],
+                [radius, radius],
+                jitter_mm=1.0,
+            )
             build.canvas.bone(PARTS["forearm" if count > 1 else "humerus"], bone, tissue)
 
 
@@ -321,6 +383,20 @@ def unit_noise(rng: np.random.Generator, count: int, smooth: float) -> NDArray[n
 
 
 __all__ = [
-    "PARTS", "Builder", "Capsule", "Ellipsoid", "Person", "Ribbon", "mirrored", "paint_bowel", "paint_couch", "paint_disc",
-    "paint_forearms", "paint_trunk", "paint_vertebra", "paint_vessel", "point", "unit_noise",
+    "PARTS",
+    "Builder",
+    "Capsule",
+    "Ellipsoid",
+    "Person",
+    "Ribbon",
+    "mirrored",
+    "paint_bowel",
+    "paint_couch",
+    "paint_disc",
+    "paint_forearms",
+    "paint_trunk",
+    "paint_vertebra",
+    "paint_vessel",
+    "point",
+    "unit_noise",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -12,12 +13,12 @@ Box: TypeAlias = tuple[slice, slice, slice]
 
 _FAR_MM = np.float32(20.0)
 _BOX_MARGIN_MM = 4.0
-# One tile of fine noise serves as trabecular and parenchymal texture everywhere; nobody sees it repeat under CT noise.
+# One tile of fine noise is texture everywhere; nobody sees it repeat under CT noise.
 _TEXTURE_SHAPE = (24, 96, 112)
 
 
 class Shape(Protocol):
-    """A solid in patient millimetres: axis-aligned bounds and an (approximate) signed distance, negative inside."""
+    """A solid in patient millimetres: axis-aligned bounds and a near signed distance, negative inside."""
 
     @property
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -52,7 +53,7 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class Capsule:
-    """A rod from `start` to `end` whose radius tapers; `flatness` > 1 makes it that much taller than thick."""
+    """A rod from `start` to `end` whose radius tapers; `flatness` > 1: that much taller than thick."""
 
     start: NDArray[np.float64]
     end: NDArray[np.float64]
@@ -82,7 +83,7 @@ class Capsule:
 
 @dataclass(frozen=True)
 class Ribbon:
-    """A plate whose axial section is a polyline with thickness, given at some heights and interpolated between.
+    """A plate whose axial section is a polyline with thickness, given at some heights, interpolated between.
 
     Parameters
     ----------
@@ -111,17 +112,20 @@ class Ribbon:
             return np.interp(heights, self.heights_mm, values).astype(np.float32)[:, None, None]
 
         corners = [
-            (at_height(self.points_mm[:, p, 0]), at_height(self.points_mm[:, p, 1]), at_height(self.radii_mm[:, p]))
+            (
+                at_height(self.points_mm[:, p, 0]),
+                at_height(self.points_mm[:, p, 1]),
+                at_height(self.radii_mm[:, p]),
+            )
             for p in range(self.points_mm.shape[1])
         ]
-        nearest: Field | None = None
-        for (ax, ay, ar), (bx, by, br) in zip(corners[:-1], corners[1:], strict=True):
+        nearest = np.full((heights.size, y.size, x.size), _FAR_MM, dtype=np.float32)
+        for (ax, ay, ar), (bx, by, br) in pairwise(corners):
             dx, dy = bx - ax, by - ay
             along = ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy + np.float32(1e-6))
             np.clip(along, 0.0, 1.0, out=along)
             gap = np.sqrt((x - ax - along * dx) ** 2 + (y - ay - along * dy) ** 2) - (ar + (br - ar) * along)
-            nearest = gap if nearest is None else np.minimum(nearest, gap)
-        assert nearest is not None
+            np.minimum(nearest, gap, out=nearest)
         beyond = np.maximum(np.float32(self.heights_mm[0]) - z, z - np.float32(self.heights_mm[-1]))
         result: Field = np.maximum(nearest, beyond)
         return result
@@ -152,7 +156,7 @@ class Canvas:
         shape = (self.z_mm.size, self.y_mm.size, self.x_mm.size)
         self.hu_kji = np.full(shape, -1000.0, dtype=np.float32)
         self.parts_kji = np.zeros(shape, dtype=np.uint8)
-        # A voxel at distance d from a surface is covered by 0.5 - d / width of it, as area sampling would have it.
+        # A voxel at distance d from a surface is covered by 0.5 - d / width, as area sampling has it.
         self._ramp_mm = np.float32(max(float(self.x_mm[1] - self.x_mm[0]), 0.3))
         tile = self.rng.standard_normal(_TEXTURE_SHAPE, dtype=np.float32)
         tile = tile + np.roll(tile, 1, 1) + np.roll(tile, 1, 2) + np.roll(np.roll(tile, 1, 1), 1, 2)
@@ -198,12 +202,16 @@ class Canvas:
             )
             if any(s.start >= s.stop for s in clipped):
                 continue
-            local = tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(clipped, box, strict=True))
+            local = tuple(
+                slice(s.start - b.start, s.stop - b.start) for s, b in zip(clipped, box, strict=True)
+            )
             x, y, z = self.grid((clipped[0], clipped[1], clipped[2]))
             np.minimum(distance[local], item.distance(x, y, z), out=distance[local])
         return distance
 
-    def fill(self, shapes: Sequence[Shape], hu: float, *, texture_hu: float = 0.0, edge_mm: float = 0.0) -> None:
+    def fill(
+        self, shapes: Sequence[Shape], hu: float, *, texture_hu: float = 0.0, edge_mm: float = 0.0
+    ) -> None:
         """Paint soft tissue, fluid or gas; carries no label."""
         box = self.box(shapes)
         if box is None:
@@ -234,7 +242,9 @@ class Canvas:
         for cut, gap_mm in without:
             np.maximum(distance, np.float32(gap_mm) - self.union(cut, box), out=distance)
         cover = self._cover(distance, 0.0)
-        depth = np.clip((-distance - np.float32(tissue.cortex_mm)) / np.float32(0.8) + np.float32(0.5), 0.0, 1.0)
+        depth = np.clip(
+            (-distance - np.float32(tissue.cortex_mm)) / np.float32(0.8) + np.float32(0.5), 0.0, 1.0
+        )
         inside = np.float32(tissue.inside_hu) + np.float32(tissue.inside_texture_hu) * self.texture(box)
         target = np.float32(tissue.cortex_hu) + depth * (inside - np.float32(tissue.cortex_hu))
         self.hu_kji[box] += cover * (target - self.hu_kji[box])

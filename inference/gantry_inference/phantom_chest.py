@@ -1,7 +1,7 @@
 """A chest with spine, ribs, sternum, clavicles, scapulae and upper arms, in the average adult's millimetres.
 
-The origin lies in the middle of the trunk at the height of the eighth thoracic vertebra; x points left, y to the back, z to
-the head.
+The origin lies in the middle of the trunk at the height of the eighth thoracic vertebra; x points left, y to
+the back, z to the head.
 """
 
 import numpy as np
@@ -67,28 +67,52 @@ def _paint_lungs(build: Builder, cage: NDArray[np.float64]) -> None:
             middle = side * (0.36 * width + 14)
             reach = max(4.0, 0.30 * width * tip)
             depth = (cage[1] - 34) * _narrowing(float(z)) ** 0.5
-            sections.append((float(z), [(middle - side * 6, -depth * 0.75), (middle + side * 8, 0), (middle - side * 2, depth * 0.62)], [reach * 0.55, reach, reach * 1.05]))
+            sections.append(
+                (
+                    float(z),
+                    [
+                        (middle - side * 6, -depth * 0.75),
+                        (middle + side * 8, 0),
+                        (middle - side * 2, depth * 0.62),
+                    ],
+                    [reach * 0.55, reach, reach * 1.05],
+                )
+            )
         build.canvas.fill([build.plate(sections, jitter_mm=2)], lung_hu, texture_hu=22)
         for _ in range(70):
             where = np.array([side * rng.uniform(25, 105), rng.uniform(-55, 60), rng.uniform(floor, 160)])
             along = rng.normal(0, 14, 3)
             radius = float(rng.uniform(0.7, 3.0))
-            build.canvas.fill(build.rod([where.tolist(), (where + along).tolist()], [radius, radius * 0.6]), 0.5 * (40 + build.person.contrast_hu) - 60)
+            build.canvas.fill(
+                build.rod([where.tolist(), (where + along).tolist()], [radius, radius * 0.6]),
+                0.5 * (40 + build.person.contrast_hu) - 60,
+            )
 
 
 def _paint_heart(build: Builder) -> None:
     rng, person = build.rng, build.person
     build.canvas.fill([build.ball((22, -22, -8), (52, 44, 48), 3)], 45.0, texture_hu=6)
     build.canvas.fill([build.ball((28, -22, -8), (30, 26, 30), 3)], person.contrast_hu, edge_mm=6)
-    build.canvas.fill(build.rod([(0, -20, 20), (0, -30, 70), (0, -15, 120), (0, 0, 180)], [38, 30, 28, 34]), -70.0, texture_hu=45, edge_mm=4)
-    paint_vessel(build, [(22, 42, -180), (20, 42, 40), (18, 30, 85), (2, -8, 98), (-8, -28, 60), (0, -20, 20)], [10, 12, 12, 13, 14, 14])
+    build.canvas.fill(
+        build.rod([(0, -20, 20), (0, -30, 70), (0, -15, 120), (0, 0, 180)], [38, 30, 28, 34]),
+        -70.0,
+        texture_hu=45,
+        edge_mm=4,
+    )
+    paint_vessel(
+        build,
+        [(22, 42, -180), (20, 42, 40), (18, 30, 85), (2, -8, 98), (-8, -28, 60), (0, -20, 20)],
+        [10, 12, 12, 13, 14, 14],
+    )
     paint_vessel(build, [(-30, -18, 30), (-26, -18, 110), (-30, -12, 170)], [9, 8, 6])
     trachea = build.rod([(0, 5, 60), (0, 0, 120), (0, -8, 230)], [8, 8.5, 9])
     build.canvas.fill(build.rod([(0, 5, 60), (0, 0, 120), (0, -8, 230)], [10, 10.5, 11]), 40.0)
     build.canvas.fill(trachea, -980.0)
     # Calcified lymph nodes: bright, but no bone.
     for _ in range(int(rng.integers(0, 3))):
-        node = build.ball((rng.uniform(-25, 25), rng.uniform(-10, 20), rng.uniform(40, 90)), [rng.uniform(1.5, 4)] * 3)
+        node = build.ball(
+            (rng.uniform(-25, 25), rng.uniform(-10, 20), rng.uniform(40, 90)), [rng.uniform(1.5, 4)] * 3
+        )
         build.canvas.fill([node], float(rng.uniform(200, 700)))
 
 
@@ -100,8 +124,16 @@ def _paint_abdomen(build: Builder, cage: NDArray[np.float64]) -> None:
     build.canvas.fill([build.ball((-50, -10, -72), (72, 62, 55), 3)], 55 + enhancement, texture_hu=7)
     build.canvas.fill([build.ball((88, 28, -75), (28, 38, 42), 3)], 48 + enhancement, texture_hu=5)
     for side in (-1, 1):
-        build.canvas.fill([build.ball((side * 58, 42, -135), (26, 24, 46), 3)], 40 + 0.6 * (person.contrast_hu - 45), texture_hu=5)
-        build.canvas.fill(build.rod(mirrored([(30, 74, -200), (28, 74, 160)], side), [24, 20], jitter_mm=2), 52.0, texture_hu=12)
+        build.canvas.fill(
+            [build.ball((side * 58, 42, -135), (26, 24, 46), 3)],
+            40 + 0.6 * (person.contrast_hu - 45),
+            texture_hu=5,
+        )
+        build.canvas.fill(
+            build.rod(mirrored([(30, 74, -200), (28, 74, 160)], side), [24, 20], jitter_mm=2),
+            52.0,
+            texture_hu=12,
+        )
     paint_bowel(build, (35, -45, -110), (60, 22, 50), int(rng.integers(4, 10)))
 
 
@@ -110,7 +142,12 @@ def _paint_spine(build: Builder, half_depth: float) -> None:
     for level in range(-6, 10):
         z = level * _PITCH_MM
         size = float(np.interp(z, [-150, 0, 200], [21.0, 16.0, 12.5]))
-        y = half_depth - 52.0 - 10.0 * np.sin((z + 160) / 380 * np.pi) * 0.3 + float(np.interp(z, [-160, 0, 150, 215], [-12, 4, -6, -22]))
+        y = (
+            half_depth
+            - 52.0
+            - 10.0 * np.sin((z + 160) / 380 * np.pi) * 0.3
+            + float(np.interp(z, [-160, 0, 150, 215], [-12, 4, -6, -22]))
+        )
         half = (size, size * 0.82, _PITCH_MM / 2 - float(rng.uniform(2.2, 3.4)))
         centre = (np.array([0.0, y, z]) + rng.normal(0, 0.7, 3)).tolist()
         paint_disc(build, (centre[0], centre[1], z - _PITCH_MM / 2), half, 3.5)
@@ -122,11 +159,13 @@ def _paint_rib(build: Builder, number: int, side: int, cage: NDArray[np.float64]
     rng, person = build.rng, build.person
     head_z = (9 - number) * _PITCH_MM + 6.0
     drop = float(np.interp(number, [1, 4, 8, 12], [18, 62, 92, 55]))
-    sweep = float(np.interp(number, [1, 7, 10, 11, 12], [0.80, 0.80, 0.66, 0.50, 0.36])) * float(rng.normal(1, 0.03))
+    sweep = float(np.interp(number, [1, 7, 10, 11, 12], [0.80, 0.80, 0.66, 0.50, 0.36])) * float(
+        rng.normal(1, 0.03)
+    )
     turns = np.linspace(0.0, sweep, 16)
     narrow = float(np.interp(number, [1, 2, 3, 4, 5, 12], [0.47, 0.63, 0.76, 0.87, 0.95, 1.0]))
     angles = np.pi / 2 - turns * np.pi * 0.97
-    width, depth = cage[0] * narrow, (cage[1]) * narrow ** 0.6
+    width, depth = cage[0] * narrow, (cage[1]) * narrow**0.6
     start = np.array([18.0, cage[1] - 40.0])
     along = np.abs(np.cos(angles)) ** 0.8 * np.sign(np.cos(angles)) * width
     back = np.abs(np.sin(angles)) ** 0.85 * np.sign(np.sin(angles)) * depth
@@ -140,15 +179,21 @@ def _paint_rib(build: Builder, number: int, side: int, cage: NDArray[np.float64]
     radii = np.interp(np.arange(16), [0, 2, 12, 15], [4.2, thick, thick, thick + 0.8]).tolist()
     if number <= 10:
         _paint_cartilage(build, path[-1], number, side, cage)
-    build.canvas.bone(PARTS["rib"], build.rod(points, radii, 1.75), person.tissue(0.95, 720, float(rng.normal(150, 40))))
+    build.canvas.bone(
+        PARTS["rib"], build.rod(points, radii, 1.75), person.tissue(0.95, 720, float(rng.normal(150, 40)))
+    )
 
 
-def _paint_cartilage(build: Builder, end: NDArray[np.float64], number: int, side: int, cage: NDArray[np.float64]) -> None:
+def _paint_cartilage(
+    build: Builder, end: NDArray[np.float64], number: int, side: int, cage: NDArray[np.float64]
+) -> None:
     rng = build.rng
     target = np.array([14.0, -cage[1] * 0.9, float(np.interp(number, [1, 7, 10], [112, -18, -48]))])
     middle = 0.5 * (end + target) + np.array([6.0, -3.0, -6.0])
     points = np.array(mirrored([end.tolist(), middle.tolist(), target.tolist()], side))
-    build.canvas.fill(build.rod(points.tolist(), [4.6, 4.6, 4.4], 1.6), float(rng.uniform(75, 140)), texture_hu=10)
+    build.canvas.fill(
+        build.rod(points.tolist(), [4.6, 4.6, 4.4], 1.6), float(rng.uniform(75, 140)), texture_hu=10
+    )
     if rng.random() < 0.45:
         # Calcified cartilage: a broken shell and crumbs, not bone.
         for _ in range(int(rng.integers(2, 9))):
@@ -156,7 +201,10 @@ def _paint_cartilage(build: Builder, end: NDArray[np.float64], number: int, side
             base = points[0] * (1 - t) + points[1] * t
             base = base + rng.normal(0, 2.2, 3)
             tip = base + rng.normal(0, 3.0, 3)
-            build.canvas.fill(build.rod([base.tolist(), tip.tolist()], [rng.uniform(0.7, 1.8)] * 2), float(rng.uniform(220, 700)))
+            build.canvas.fill(
+                build.rod([base.tolist(), tip.tolist()], [rng.uniform(0.7, 1.8)] * 2),
+                float(rng.uniform(220, 700)),
+            )
 
 
 def _paint_sternum(build: Builder, cage: NDArray[np.float64]) -> None:
@@ -184,7 +232,9 @@ def _place_shoulder(build: Builder, arms_up: bool) -> tuple[NDArray[np.float64],
     return joint, joint + np.array([15.0, -20.0, 160.0] if arms_up else [28.0, 8.0, -280.0])
 
 
-def _paint_shoulder_muscle(build: Builder, side: int, joint: NDArray[np.float64], reach: NDArray[np.float64]) -> None:
+def _paint_shoulder_muscle(
+    build: Builder, side: int, joint: NDArray[np.float64], reach: NDArray[np.float64]
+) -> None:
     canvas = build.canvas
     canvas.fill(build.rod(mirrored([(95, 20, 120), joint.tolist()], side), [62, 48]), -98.0, edge_mm=3)
     canvas.fill(build.rod(mirrored([(90, 20, 120), joint.tolist()], side), [55, 42]), 57.0, texture_hu=8)
@@ -193,11 +243,26 @@ def _paint_shoulder_muscle(build: Builder, side: int, joint: NDArray[np.float64]
     canvas.fill(build.rod(mirrored([joint.tolist(), reach.tolist()], side), [37, 31]), 57.0, texture_hu=8)
 
 
-def _paint_shoulder(build: Builder, side: int, cage: NDArray[np.float64], joint: NDArray[np.float64], reach: NDArray[np.float64]) -> None:
+def _paint_shoulder(
+    build: Builder,
+    side: int,
+    cage: NDArray[np.float64],
+    joint: NDArray[np.float64],
+    reach: NDArray[np.float64],
+) -> None:
     rng, person, canvas = build.rng, build.person, build.canvas
     front = -cage[1] * 0.93
-    clavicle = [(18, front + 18, 128), (50, front + 14, 136), (90, front + 40, 146), tuple(joint + np.array([-14, 0, 26]))]
-    canvas.bone(PARTS["clavicle"], build.rod(mirrored([list(p) for p in clavicle], side), [9, 6, 5.5, 6.5], jitter_mm=1.0), person.tissue(1.8, 950, 130))
+    clavicle = [
+        (18, front + 18, 128),
+        (50, front + 14, 136),
+        (90, front + 40, 146),
+        tuple(joint + np.array([-14, 0, 26])),
+    ]
+    canvas.bone(
+        PARTS["clavicle"],
+        build.rod(mirrored([list(p) for p in clavicle], side), [9, 6, 5.5, 6.5], jitter_mm=1.0),
+        person.tissue(1.8, 950, 130),
+    )
     blade: Ribbon = build.plate(
         [
             (5.0, mirrored([(92, 66), (88, 68), (84, 70)], side), [3.0, 2.0, 2.0]),
@@ -211,12 +276,26 @@ def _paint_shoulder(build: Builder, side: int, cage: NDArray[np.float64], joint:
     glenoid = joint + np.array([-26.0, 4.0, 0.0])
     scapula: list[Shape] = [blade]
     scapula += build.rod(mirrored([(122, 30, 122), glenoid.tolist()], side), [8, 13], 1.3)
-    scapula += build.rod(mirrored([(72, 72, 126), (105, 68, 138), tuple(joint + np.array([0, 24, 24]))], side), [4, 4.5, 6], 1.5, jitter_mm=1.0)
+    scapula += build.rod(
+        mirrored([(72, 72, 126), (105, 68, 138), tuple(joint + np.array([0, 24, 24]))], side),
+        [4, 4.5, 6],
+        1.5,
+        jitter_mm=1.0,
+    )
     scapula += build.rod(mirrored([glenoid.tolist(), tuple(glenoid + np.array([2, -28, 12]))], side), [7, 5])
     head: list[Shape] = [build.ball(mirrored([joint.tolist()], side)[0], (22, 22, 22))]
     joint_space: list[Shape] = [build.ball(mirrored([joint.tolist()], side)[0], (25, 25, 25))]
     canvas.bone(PARTS["scapula"], scapula, person.tissue(1.1, 800, 160), without=[(joint_space, 0.0)])
     shaft_start = joint + 0.1 * (reach - joint)
     canvas.bone(PARTS["humerus"], head, person.tissue(1.3, 750, float(rng.normal(170, 40))))
-    canvas.bone(PARTS["humerus"], build.rod(mirrored([shaft_start.tolist(), reach.tolist()], side), [16, 11]), person.tissue(3.6, 1350, 0))
-    canvas.fill(build.rod(mirrored([joint.tolist(), shaft_start.tolist()], side), [16, 10]), -40 + 200 * person.density, texture_hu=40, edge_mm=6)
+    canvas.bone(
+        PARTS["humerus"],
+        build.rod(mirrored([shaft_start.tolist(), reach.tolist()], side), [16, 11]),
+        person.tissue(3.6, 1350, 0),
+    )
+    canvas.fill(
+        build.rod(mirrored([joint.tolist(), shaft_start.tolist()], side), [16, 10]),
+        -40 + 200 * person.density,
+        texture_hu=40,
+        edge_mm=6,
+    )

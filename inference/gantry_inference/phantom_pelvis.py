@@ -59,7 +59,9 @@ def paint_pelvis(build: Builder) -> None:
         radius = float(rng.uniform(4.5, 7))
         paint_vessel(
             build,
-            mirrored([(3, 2, 150), (28, 8, 110), (55, 5, 70), (75, -35, 20), (78, -48, -20), (84, -50, -90)], side),
+            mirrored(
+                [(3, 2, 150), (28, 8, 110), (55, 5, 70), (75, -35, 20), (78, -48, -20), (84, -50, -90)], side
+            ),
             [radius + 1.5, radius, radius, radius, radius * 0.9, radius * 0.7],
         )
     paint_vessel(build, [(5, -2, 140), (8, -10, 250)], [9, 10])
@@ -82,10 +84,19 @@ def _paint_cavity(build: Builder) -> None:
     canvas.fill([build.ball((0, 15, 20), (68, 62, 75), 3)], fat, texture_hu=8, edge_mm=3)
     for side in (-1, 1):
         canvas.fill(
-            build.rod(mirrored([(40, 15, 240), (48, 15, 130), (72, -15, 60), (88, -28, 0), (108, 15, -60)], side), [22, 25, 20, 15, 9], jitter_mm=2),
-            58.0, texture_hu=7,
+            build.rod(
+                mirrored([(40, 15, 240), (48, 15, 130), (72, -15, 60), (88, -28, 0), (108, 15, -60)], side),
+                [22, 25, 20, 15, 9],
+                jitter_mm=2,
+            ),
+            58.0,
+            texture_hu=7,
         )
-        canvas.fill(build.rod(mirrored([(35, 95, 240), (32, 98, 90)], side), [26, 20], jitter_mm=2), 52.0, texture_hu=12)
+        canvas.fill(
+            build.rod(mirrored([(35, 95, 240), (32, 98, 90)], side), [26, 20], jitter_mm=2),
+            52.0,
+            texture_hu=12,
+        )
 
 
 def _paint_gluteal_fat(build: Builder) -> None:
@@ -95,7 +106,9 @@ def _paint_gluteal_fat(build: Builder) -> None:
         side = rng.choice([-1, 1])
         start = [side * rng.uniform(40, 150), rng.uniform(-70, 100), rng.uniform(-120, 100)]
         end = [start[0] + rng.normal(0, 25), start[1] + rng.normal(0, 25), start[2] + rng.normal(0, 60)]
-        build.canvas.fill(build.rod([start, end], [rng.uniform(1, 5), rng.uniform(1, 5)], 2.5), -95.0, edge_mm=2)
+        build.canvas.fill(
+            build.rod([start, end], [rng.uniform(1, 5), rng.uniform(1, 5)], 2.5), -95.0, edge_mm=2
+        )
 
 
 def _paint_bladder(build: Builder) -> None:
@@ -115,7 +128,9 @@ def _paint_bladder(build: Builder) -> None:
     inner = build.rod([(0, 60, -30), (0, 66, 10), (0, 62, 60)], [5, 13, 9])
     build.canvas.fill(inner, float(rng.choice([-900.0, -30.0, 60.0])), texture_hu=40)
     for _ in range(int(rng.integers(0, 5))):
-        stone = build.ball((rng.uniform(-60, 60), rng.uniform(10, 60), rng.uniform(-30, 10)), [rng.uniform(1.2, 2.8)] * 3)
+        stone = build.ball(
+            (rng.uniform(-60, 60), rng.uniform(10, 60), rng.uniform(-30, 10)), [rng.uniform(1.2, 2.8)] * 3
+        )
         build.canvas.fill([stone], float(rng.uniform(250, 700)))
 
 
@@ -132,15 +147,24 @@ def _paint_lumbar(build: Builder) -> None:
 def _paint_sacrum(build: Builder) -> list[Shape]:
     rng = build.rng
     body: list[Shape] = [build.plate(_SACRUM, jitter_mm=1.5)]
-    crest = build.rod([(0, 66, 108), (0, 84, 80), (0, 104, 55), (0, 108, 30)], [5.0, 4.0, 3.5, 3.0], 2.0, jitter_mm=1.0)
+    crest = build.rod(
+        [(0, 66, 108), (0, 84, 80), (0, 104, 55), (0, 108, 30)], [5.0, 4.0, 3.5, 3.0], 2.0, jitter_mm=1.0
+    )
     arch: list[Shape] = []
     for side in (-1, 1):
-        arch += build.rod(mirrored([(20, 66, 104), (13, 88, 78), (9, 102, 52), (6, 106, 30)], side), [5.0, 4.5, 4.0, 3.0], 1.5, jitter_mm=1.0)
+        arch += build.rod(
+            mirrored([(20, 66, 104), (13, 88, 78), (9, 102, 52), (6, 106, 30)], side),
+            [5.0, 4.5, 4.0, 3.0],
+            1.5,
+            jitter_mm=1.0,
+        )
     canal = build.rod([(0, 66, 116), (0, 77, 80), (0, 95, 52), (0, 102, 32)], [8.0, 7.0, 5.0, 2.5])
     holes: list[Shape] = []
     for side in (-1, 1):
         for z, y, reach in ((88.0, 62.0, 22.0), (64.0, 80.0, 19.0), (42.0, 91.0, 15.0)):
-            holes += build.rod([(side * (reach + 3), y - 16, z - 6), (side * reach, y + 20, z + 3)], [4.5, 3.5])
+            holes += build.rod(
+                [(side * (reach + 3), y - 16, z - 6), (side * reach, y + 20, z + 3)], [4.5, 3.5]
+            )
     build.canvas.fill(canal, 20.0)
     tissue = build.person.tissue(1.2, 600, float(rng.normal(130, 30)))
     build.canvas.bone(PARTS["sacrum"], body + crest + arch, tissue, without=[(canal, 0.0), (holes, 0.0)])
@@ -159,10 +183,16 @@ def _paint_hip(build: Builder, side: int, part: int, sacrum: Sequence[Shape]) ->
     # The socket: room for the head and its cartilage, open to the side.
     socket: list[Shape] = [build.ball(head, [26.5, 26.5, 26.5])]
     socket += build.rod([head, mirrored([(140, -6, -26)], side)[0]], [26.0, 40.0])
-    pubis = build.rod(mirrored([(74, -22, -6), (45, -42, -14), (15, -46, -28)], side), [10.0, 7.5, 8.5], jitter_mm=1.0)
+    pubis = build.rod(
+        mirrored([(74, -22, -6), (45, -42, -14), (15, -46, -28)], side), [10.0, 7.5, 8.5], jitter_mm=1.0
+    )
     pubis += build.rod(mirrored([(13, -45, -24), (12, -42, -48)], side), [7.5, 7.0])
-    pubis += build.rod(mirrored([(13, -42, -48), (32, -14, -66), (52, 22, -80)], side), [6.0, 5.5, 9.0], 1.3, jitter_mm=1.0)
-    ischium = build.rod(mirrored([(74, 28, 5), (70, 36, -25), (58, 34, -70)], side), [13.0, 12.0, 14.0], 1.2, jitter_mm=1.0)
+    pubis += build.rod(
+        mirrored([(13, -42, -48), (32, -14, -66), (52, 22, -80)], side), [6.0, 5.5, 9.0], 1.3, jitter_mm=1.0
+    )
+    ischium = build.rod(
+        mirrored([(74, 28, 5), (70, 36, -25), (58, 34, -70)], side), [13.0, 12.0, 14.0], 1.2, jitter_mm=1.0
+    )
     symphysis: list[Shape] = build.rod([(0, -45, -10), (0, -42, -60)], [float(rng.uniform(2.0, 4.5))] * 2)
     build.canvas.fill(socket[:1], 85.0, texture_hu=6)
     build.canvas.bone(
@@ -183,7 +213,11 @@ def _paint_femur(build: Builder, side: int, part: int) -> None:
     upper.append(build.ball((side * 140, 16 + turn, -22), (15, 20, 23), 1.0))
     build.canvas.bone(part, upper, person.tissue(1.6, 800, float(rng.normal(230, 35))))
     shaft = build.rod(
-        [mirrored([(132, 12 + turn * 0.5, -34)], side)[0], mirrored([(124, 10, -75)], side)[0], mirrored([(112, 0, -400)], side)[0]],
+        [
+            mirrored([(132, 12 + turn * 0.5, -34)], side)[0],
+            mirrored([(124, 10, -75)], side)[0],
+            mirrored([(112, 0, -400)], side)[0],
+        ],
         [21.0, 16.5, 14.5],
     )
     shaft.append(build.ball((side * 116, 26, -64), (9, 10, 12), 1.0))

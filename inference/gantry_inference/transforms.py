@@ -1,0 +1,241 @@
+"""From HU at the scanner's resolution to the model's grid and back, in numpy and scipy alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from gantry_imaging.volume import Volume
+from numpy.typing import NDArray
+from scipy import ndimage
+
+FloatArray: TypeAlias = NDArray[np.float32]
+
+
+class SpecError(ValueError):
+    """A card's settings that the transforms do not know or cannot use."""
+
+    code = "card.bad_settings"
+
+
+class _FromCard:
+    """Builds a frozen settings object from a card's mapping, refusing unknown names."""
+
+    @classmethod
+    def from_card(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the settings of a card, defaults where it is silent.
+
+        Raises
+        ------
+        SpecError
+            The card names a setting that does not exist, or gives one that is not a number.
+        """
+        known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
+        unknown = sorted(set(settings) - set(known))
+        if unknown:
+            raise SpecError(f"Unknown settings {unknown}. Known: {sorted(known)}.")
+        for name, value in settings.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise SpecError(f"{name} is {value!r}, not a number.")
+        whole = {name for name, item in known.items() if isinstance(item.default, int)}
+        return cls(
+            **{name: int(value) if name in whole else float(value) for name, value in settings.items()}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessSpec(_FromCard):
+    """How a slice becomes the network's input.
+
+    Parameters
+    ----------
+    size
+        Rows and columns of the model's grid.
+    neighbour_mm
+        Distance to the slices below and above that are the first and third channel.
+    finest_mm
+        The grid is never finer than this, however small the body.
+    body_hu, margin_mm
+        What counts as body when the field is cropped to it, and the air kept around.
+    low_hu, high_hu, unit_hu
+        HU are clipped to low..high and divided by unit.
+    batch
+        Slices per request.
+    """
+
+    size: int = 256
+    neighbour_mm: float = 3.0
+    finest_mm: float = 1.0
+    body_hu: float = -250.0
+    margin_mm: float = 8.0
+    low_hu: float = -500.0
+    high_hu: float = 1500.0
+    unit_hu: float = 500.0
+    batch: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PostprocessSpec(_FromCard):
+    """How the network's probabilities become labels at the scanner's resolution.
+
+    Parameters
+    ----------
+    edge_hu, edge_width_hu, edge_weight
+        Where the network is unsure, HU decide: log odds grow by weight * clip((HU - edge) / width, -1, 1).
+    dark_weight
+        The same below the edge; smaller, since marrow is dark too.
+    smallest_mm3
+        Connected parts below this volume are dropped.
+    certain
+        A part that nowhere reaches this probability is dropped.
+    """
+
+    threshold: float = 0.5
+    edge_hu: float = 160.0
+    edge_width_hu: float = 120.0
+    edge_weight: float = 1.5
+    dark_weight: float = 1.5
+    smallest_mm3: float = 80.0
+    certain: float = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the model's square grid lies over a slice: linear maps between the two resolutions.
+
+    Parameters
+    ----------
+    rows, columns
+        Region of the slice under the grid.
+    down_rows, down_columns
+        Area-averaging matrices, (size, rows) and (size, columns).
+    up_rows, up_columns
+        Linear interpolation back, (rows, size) and (columns, size).
+    """
+
+    rows: slice
+    columns: slice
+    down_rows: FloatArray
+    down_columns: FloatArray
+    up_rows: FloatArray
+    up_columns: FloatArray
+    spacing_mm: float
+
+    def down(self, image: FloatArray, outside: float = -1000.0) -> FloatArray:
+        """Average a slice (H, W) onto the grid (size, size); `outside` where the grid leaves the slice."""
+        offset = image[self.rows, self.columns] - np.float32(outside)
+        return np.asarray(
+            self.down_rows @ offset @ self.down_columns.T + np.float32(outside), dtype=np.float32
+        )
+
+    def up(self, image: FloatArray) -> FloatArray:
+        """Interpolate the grid (size, size) back over its region of the slice."""
+        return np.asarray(self.up_rows @ image @ self.up_columns.T, dtype=np.float32)
+
+
+def fit_grid(volume: Volume, spec: PreprocessSpec) -> Grid:
+    """Lay the model's grid over the body: square pixels, as fine as the body's larger extent allows.
+
+    Cropping to the body gives small people more pixels and makes the field of view irrelevant.
+    """
+    rows, columns = _body_extent(volume, spec)
+    dx, dy = (float(value) for value in volume.spacing_ijk_mm[:2])
+    height_mm, width_mm = (rows.stop - rows.start) * dy, (columns.stop - columns.start) * dx
+    spacing = max(spec.finest_mm, (max(height_mm, width_mm) + 2 * spec.margin_mm) / spec.size)
+    middle = (0.5 * (rows.start + rows.stop - 1), 0.5 * (columns.start + columns.stop - 1))
+    count_rows, count_columns = volume.shape_kji[1:]
+    return grid_at(middle, spacing, (dy, dx), (count_rows, count_columns), spec.size)
+
+
+def grid_at(
+    middle: tuple[float, float],
+    spacing_mm: float,
+    pixel_mm: tuple[float, float],
+    shape: tuple[int, int],
+    size: int,
+) -> Grid:
+    """Return the grid of `size` pixels of `spacing_mm` centred on pixel `middle` (row, column) of a slice."""
+    maps = []
+    for centre, pixel, count in zip(middle, pixel_mm, shape, strict=True):
+        ratio = spacing_mm / pixel
+        places = centre + (np.arange(size) - 0.5 * (size - 1)) * ratio
+        low = int(np.clip(np.floor(places[0] - ratio), 0, count - 1))
+        high = int(np.clip(np.ceil(places[-1] + ratio) + 1, low + 1, count))
+        native = np.arange(low, high)
+        # Area averaging when shrinking, linear interpolation when enlarging.
+        reach = max(ratio, 1.0)
+        distance = np.abs(native[None, :] - places[:, None])
+        down = (np.clip(0.5 * (reach + 1.0) - distance, 0.0, 1.0) / reach).astype(np.float32)
+        where = (native - places[0]) / ratio
+        up = np.clip(1.0 - np.abs(where[:, None] - np.arange(size)), 0.0, 1.0).astype(np.float32)
+        maps.append((slice(low, high), down, up))
+    (row_span, down_rows, up_rows), (column_span, down_columns, up_columns) = maps
+    return Grid(row_span, column_span, down_rows, down_columns, up_rows, up_columns, spacing_mm)
+
+
+def _body_extent(volume: Volume, spec: PreprocessSpec) -> tuple[slice, slice]:
+    """Return the rows and columns of the body: what is connected, and too thick to be a couch."""
+    slices, rows, columns = volume.shape_kji
+    step = max(1, round(3.0 / float(volume.spacing_ijk_mm[0])))
+    coarse = volume.voxels_kji[:: max(1, slices // 24), ::step, ::step] > spec.body_hu
+    reach = max(1, round(9.0 / (step * float(volume.spacing_ijk_mm[0]))))
+    kernel = np.ones((1, reach, reach), dtype=bool)
+    solid = ndimage.binary_opening(coarse, kernel)
+    if not solid.any():
+        return slice(0, rows), slice(0, columns)
+    labels, count = ndimage.label(solid.any(axis=0))
+    sizes = ndimage.sum_labels(solid.sum(axis=0), labels, np.arange(1, count + 1))
+    keep = np.isin(labels, 1 + np.flatnonzero(sizes >= 0.02 * sizes.max()))
+    found_rows, found_columns = np.flatnonzero(keep.any(axis=1)), np.flatnonzero(keep.any(axis=0))
+    return (
+        slice(int(found_rows[0]) * step, min(rows, (int(found_rows[-1]) + 1) * step)),
+        slice(int(found_columns[0]) * step, min(columns, (int(found_columns[-1]) + 1) * step)),
+    )
+
+
+def neighbours(k: int, volume: Volume, spec: PreprocessSpec) -> tuple[int, int, int]:
+    """Return the slices that are the three channels of slice `k`: the edge repeats."""
+    step = max(1, round(spec.neighbour_mm / float(volume.spacing_ijk_mm[2])))
+    return max(0, k - step), k, min(volume.shape_kji[0] - 1, k + step)
+
+
+def normalise(hu: FloatArray, spec: PreprocessSpec) -> FloatArray:
+    """Clip HU and scale them to the network's range."""
+    result: FloatArray = np.clip(hu, spec.low_hu, spec.high_hu) / np.float32(spec.unit_hu)
+    return result
+
+
+def refine(probability: FloatArray, hu: FloatArray, spec: PostprocessSpec) -> NDArray[np.bool_]:
+    """Decide bone at native resolution from interpolated probability and the HU that the grid blurred.
+
+    Parameters
+    ----------
+    probability, hu
+        Arrays of the same shape; log odds are limited to +-6, so a certain network is not overruled.
+    """
+    chance = np.clip(probability, 0.0025, 0.9975)
+    odds: FloatArray = np.log(chance / (1 - chance))
+    evidence = np.clip((hu - np.float32(spec.edge_hu)) / np.float32(spec.edge_width_hu), -1.0, 1.0)
+    odds += np.where(evidence > 0, np.float32(spec.edge_weight), np.float32(spec.dark_weight)) * evidence
+    result: NDArray[np.bool_] = odds > np.float32(np.log(spec.threshold / (1 - spec.threshold)))
+    return result
+
+
+def drop_crumbs(
+    bone_kji: NDArray[np.bool_], sure_kji: NDArray[np.bool_], voxel_mm3: float, spec: PostprocessSpec
+) -> NDArray[np.bool_]:
+    """Remove connected parts that are tiny or nowhere certain; changes and returns `bone_kji`.
+
+    Parameters
+    ----------
+    sure_kji
+        Where the network was certain, on the same grid.
+    """
+    labels, count = ndimage.label(bone_kji)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sure = np.zeros(count + 1, dtype=bool)
+    sure[np.unique(labels[sure_kji])] = True
+    keep = sure & (sizes * voxel_mm3 >= spec.smallest_mm3)
+    keep[0] = False
+    bone_kji[...] = keep[labels]
+    return bone_kji
