@@ -71,3 +71,9 @@ def _entry(action: str, agreement: Agreement) -> Entry:
     return Entry(
         kind=Kind.CONFIGURATION, action=action, detail={"agreement_id": str(agreement.pk), "version": agreement.version}
     )
+
+
+@atomic_service
+def list_agreements() -> list[Agreement]:
+    """Return every version of the tenant's agreement."""
+    return list(Agreement.objects.order_by("version"))

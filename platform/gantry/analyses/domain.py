@@ -63,5 +63,7 @@ class Claim:
 #: Seconds a worker holds an analysis without a sign of life, and how often it gives one.
 LEASE_S = 30
 HEARTBEAT_S = 8
+#: After putting an analysis back into the queue, the reaper leaves it alone for this long.
+REAP_AGAIN_S = 20
 #: Attempts that may end in a crash before the analysis is called failed.
 MAX_CRASHES = 5

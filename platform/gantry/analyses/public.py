@@ -10,7 +10,7 @@ from gantry.analyses.reading import (
     open_contours,
 )
 from gantry.analyses.review import review_finding
-from gantry.analyses.services import list_open_analyses, run_job, start_analysis
+from gantry.analyses.services import list_open_analyses, requeue_analysis, start_analysis
 
 __all__ = [
     "Analysis",
@@ -22,7 +22,7 @@ __all__ = [
     "open_analyses",
     "open_analysis",
     "open_contours",
+    "requeue_analysis",
     "review_finding",
-    "run_job",
     "start_analysis",
 ]

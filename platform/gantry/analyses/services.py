@@ -16,7 +16,7 @@ from django.db import connection
 from gantry_inference.cards import Card
 
 from gantry.agreements.public import decide, require
-from gantry.analyses.domain import LEASE_S, MAX_CRASHES, NEXT, UNFINISHED, Claim, Stage, State, Step
+from gantry.analyses.domain import LEASE_S, MAX_CRASHES, NEXT, REAP_AGAIN_S, UNFINISHED, Claim, Stage, State, Step
 from gantry.analyses.errors import (
     FencedError,
     IdempotencyConflictError,
@@ -202,6 +202,14 @@ def list_open_analyses() -> list[tuple[TenantId, UUID]]:
     with connection.cursor() as cursor:
         cursor.execute("select tenant_id, analysis_id from gantry.open_analyses()")
         return [(TenantId(tenant_id), analysis_id) for tenant_id, analysis_id in cursor.fetchall()]
+
+
+@atomic_service
+def requeue_analysis(*, analysis_id: UUID, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Put an analysis that nobody works on into the queue again; the claim decides whether it runs."""
+    later = clock.now() + timedelta(seconds=REAP_AGAIN_S)
+    if Analysis.objects.filter(pk=analysis_id, state__in=UNFINISHED).update(next_attempt_at=later):
+        run_job.defer(analysis_id=analysis_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,6 +204,8 @@ def environment() -> Environment:
     return parse_environment(os.environ)
 
 
-def use_settings() -> None:
-    """Name our settings to Django, unless somebody named others."""
+def use_settings(*, role: str | None = None) -> None:
+    """Name our settings to Django, unless somebody named others; `role` connects as that database role."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry.config.settings")
+    if role is not None:
+        os.environ["GANTRY_DATABASE__ROLE"] = role

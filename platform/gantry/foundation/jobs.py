@@ -13,6 +13,7 @@ from uuid import UUID
 import procrastinate
 import structlog
 from django.conf import settings
+from django.db import connections
 from procrastinate.contrib.django import app as queue
 
 from gantry.foundation.scope import current_scope, tenant_scope
@@ -20,6 +21,10 @@ from gantry.kernel.actor import system_actor
 from gantry.kernel.ids import TenantId
 
 log = structlog.get_logger(__name__)
+
+
+#: Every job is idempotent, so one that raised is simply run again, later and later.
+_RETRY = procrastinate.RetryStrategy(max_attempts=6, exponential_wait=3)
 
 
 class ForgedJobError(RuntimeError):
@@ -42,7 +47,7 @@ class Job:
         self.name = name
         self.function = function
         self.parameters = frozenset(inspect.signature(function).parameters)
-        self.task = queue.task(name=name, queue=queue_name, pass_context=False)(self._run)
+        self.task = queue.task(name=name, queue=queue_name, retry=_RETRY)(self._run)
 
     def defer(self, **arguments: UUID) -> None:
         """Add the job in the transaction in progress."""
@@ -55,8 +60,11 @@ class Job:
         if not hmac.compare_digest(expected, mac):
             log.error("job.forged", task=self.name)
             raise ForgedJobError("The job's arguments do not carry our signature.")
-        with tenant_scope(system_actor(TenantId(UUID(tenant_id)))):
-            self.function(**{key: UUID(value) for key, value in arguments.items()})
+        try:
+            with tenant_scope(system_actor(TenantId(UUID(tenant_id)))):
+                self.function(**{key: UUID(value) for key, value in arguments.items()})
+        finally:
+            connections.close_all()
 
 
 def job(name: str, *, queue_name: str = "default") -> Callable[[Callable[..., Any]], Job]:

@@ -277,3 +277,9 @@ def set_result_review(
     emit(
         ResultsChanged(study_id=study_id, review=study_review), streams=(WORKLIST, study_stream(study_id)), clock=clock
     )
+
+
+@atomic_service
+def count_studies() -> int:
+    """Return how many studies the tenant holds; for commands of the platform, never for a request."""
+    return Study.objects.count()

@@ -4,8 +4,8 @@ from gantry.foundation.isolation import definer_function, isolate
 
 OPEN_ANALYSES = """
     select tenant_id, id from analyses_analysis
-    where (state = 'running' and lease_until < now())
-       or (state in ('queued', 'waiting') and coalesce(next_attempt_at, created_at) < now())
+    where state in ('queued', 'running', 'waiting')
+      and coalesce(lease_until, created_at) < now() and coalesce(next_attempt_at, created_at) < now()
     order by created_at limit 100
 """
 

@@ -1,0 +1,105 @@
+"""The worker process: jobs from the queue, and the clocks that must not depend on the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+from django.db import connections
+from procrastinate.contrib.django import app as queue
+
+from gantry.analyses.public import list_open_analyses, requeue_analysis
+from gantry.foundation.scope import tenant_scope
+from gantry.kernel.actor import system_actor
+from gantry.studies.public import complete_due_studies
+
+log = structlog.get_logger(__name__)
+
+#: Analyses fill both cores, so one runs at a time; short jobs do not wait for it.
+_QUEUES = {"default": 2, "analyses": 1}
+_QUIET_TICK_S, _REAPER_TICK_S, _STALLED_TICK_S = 0.5, 5.0, 10.0
+_STALLED_AFTER_S = 25.0
+
+
+def _complete_quiet_studies() -> None:
+    complete_due_studies()
+
+
+def _requeue_orphans() -> None:
+    for tenant_id, analysis_id in list_open_analyses():
+        with tenant_scope(system_actor(tenant_id)):
+            requeue_analysis(analysis_id=analysis_id)
+
+
+async def _retry_stalled_jobs(manager: object) -> None:
+    """Give back jobs whose worker died; every job may run again."""
+    from procrastinate.manager import JobManager
+
+    if not isinstance(manager, JobManager):
+        raise TypeError("a job manager is needed")
+    await manager.prune_stalled_workers(_STALLED_AFTER_S)
+    for stalled in await manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_AFTER_S):
+        log.warning("job.stalled", task=stalled.task_name)
+        await manager.retry_job(stalled)
+
+
+def _in_thread(function: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+    def call() -> None:
+        try:
+            function()
+        finally:
+            connections.close_all()
+
+    return lambda: asyncio.to_thread(call)
+
+
+async def _every(interval_s: float, name: str, action: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await action()
+        except Exception as error:  # the database may be away for a while; the clock goes on
+            log.warning("clock.failed", clock=name, error=type(error).__name__)
+        await asyncio.sleep(interval_s)
+
+
+async def run_worker() -> None:
+    """Run until SIGINT or SIGTERM; a job in hand is given a few seconds, then another worker takes it over."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    with queue.replace_connector(queue.connector.get_worker_connector()) as app:
+        async with app.open_async():
+            tasks = [
+                asyncio.create_task(
+                    app.run_worker_async(
+                        queues=[name],
+                        concurrency=concurrency,
+                        install_signal_handlers=False,
+                        shutdown_graceful_timeout=3,
+                        delete_jobs="successful",
+                        update_heartbeat_interval=5,
+                        fetch_job_polling_interval=2,
+                    )
+                )
+                for name, concurrency in _QUEUES.items()
+            ]
+            tasks += [
+                asyncio.create_task(_every(_QUIET_TICK_S, "quiet", _in_thread(_complete_quiet_studies))),
+                asyncio.create_task(_every(_REAPER_TICK_S, "reaper", _in_thread(_requeue_orphans))),
+                asyncio.create_task(
+                    _every(_STALLED_TICK_S, "stalled", lambda: _retry_stalled_jobs(app.job_manager))
+                ),
+            ]
+            waiting = asyncio.create_task(stop.wait())
+            done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            if waiting not in done:
+                raise SystemExit("gantry: the worker's queue connection ended; it is started again.")

@@ -1,0 +1,1 @@
+"""The demo tenants of an embedded stack. Never part of a production deployment."""

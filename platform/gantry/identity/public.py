@@ -1,0 +1,21 @@
+"""What other parts may use of identity."""
+
+from gantry.identity.addresses import client_address
+from gantry.identity.errors import SignInLockedError
+from gantry.identity.models import User
+from gantry.identity.services import create_person, end_all_sessions, find_person, set_password
+from gantry.identity.sessions import SessionInfo, is_session_alive, resolve_session, session_digest
+
+__all__ = [
+    "SessionInfo",
+    "SignInLockedError",
+    "User",
+    "client_address",
+    "create_person",
+    "end_all_sessions",
+    "find_person",
+    "is_session_alive",
+    "resolve_session",
+    "session_digest",
+    "set_password",
+]
