@@ -75,7 +75,8 @@ def make_world(*, in_force: bool = True, permissions: tuple[Permission, ...] | N
             user = User.objects.create(email=f"{role}@{slug}.test", name=f"{role.title()} {slug}")
             users[role] = user.pk
             add_member(actor=system, user_id=user.pk, role=role)
-            tokens[role] = issue_token(actor=system, account_name=role, role=role).secret
+            owner = None if role is Role.INTEGRATOR else user.pk
+            tokens[role] = issue_token(actor=system, account_name=role, role=role, user_id=owner).secret
         agreement = draft_agreement(
             actor=system,
             version="v1",

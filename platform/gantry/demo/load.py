@@ -79,9 +79,15 @@ def _load_people(file: DemoFile, slug: str, actor: Actor) -> None:
         if user_id not in members:
             add_member(actor=actor, user_id=user_id, role=role)
         if role.value not in file.tokens.setdefault(slug, {}):
-            institution_id = default.pk if role is Role.INTEGRATOR else None
+            # An integrator's token is a system's, bound to a hospital; the others are their person's own.
+            is_system = role is Role.INTEGRATOR
             issued = issue_token(
-                actor=actor, account_name=f"Demo {role}", role=role, institution_id=institution_id, label="demo"
+                actor=actor,
+                account_name=f"Demo {role}",
+                role=role,
+                institution_id=default.pk if is_system else None,
+                user_id=None if is_system else user_id,
+                label="demo",
             )
             file.tokens[slug][role.value] = issued.secret
             file.write()

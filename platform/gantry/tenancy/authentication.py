@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.exceptions import PermissionDenied
@@ -14,21 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gantry.foundation.web.correlation import correlation_id
+from gantry.identity.public import client_address, session_digest
 from gantry.kernel.actor import Actor
 from gantry.tenancy.services import resolve_person, resolve_token
-
-
-def session_digest(session_key: str | None) -> str:
-    """Return what stands for a session in the audit trail: a digest that cannot be turned back into the key."""
-    return hashlib.sha256((session_key or "").encode()).hexdigest()[:32]
-
-
-def client_address(request: HttpRequest) -> str:
-    """Return the caller's address; the last hop's word counts only where a trusted proxy is configured."""
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    if settings.TRUSTED_PROXY and forwarded:
-        return str(forwarded.split(",")[-1].strip())
-    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def resolve_actor(request: HttpRequest, slug: str) -> Actor | None:

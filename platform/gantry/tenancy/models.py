@@ -75,11 +75,13 @@ class MembershipInstitution(TenantModel):
 
 
 class ServiceAccount(TenantModel):
-    """A system of the hospital's that talks to us: a PACS, a router, a script."""
+    """What a token speaks for: a system of the hospital's (PACS, router), or a member's own programs."""
 
     name = models.CharField(max_length=128)
     role = models.CharField(max_length=16, choices=_ROLES)
     institution = parent_key("tenancy.Institution", null=True)
+    #: Set where the token is a person's: it may what they may, is recorded as them, and ends with their membership.
+    membership = parent_key("tenancy.Membership", null=True)
     is_active = models.BooleanField(default=True)
 
 

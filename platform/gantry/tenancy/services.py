@@ -83,14 +83,17 @@ def resolve_token(*, slug: str, token: str, address: str, correlation_id: str) -
     digest = hashlib.sha256(token.encode()).digest()
     with connection.cursor() as cursor:
         cursor.execute(
-            "select slug, account_id, tenant_id, role, networks, institutions from gantry.find_token(%s)", [digest]
+            "select slug, account_id, user_id, tenant_id, role, networks, institutions from gantry.find_token(%s)",
+            [digest],
         )
         row = cursor.fetchone()
     if row is None:
         return None
     if row[0] != slug:
         raise NotFoundError
-    return _actor(row[2:], ActorKind.SERVICE, row[1], address, digest.hex()[:32], correlation_id)
+    user_id: UUID | None = row[2]
+    kind = ActorKind.SERVICE if user_id is None else ActorKind.PERSON
+    return _actor(row[3:], kind, user_id or row[1], address, digest.hex()[:32], correlation_id, user_id=user_id)
 
 
 def _one(query: str, parameters: list[Any]) -> tuple[Any, ...]:
@@ -201,13 +204,29 @@ def issue_token(
     account_name: str,
     role: Role,
     institution_id: UUID | None = None,
+    user_id: UUID | None = None,
     label: str = "",
     lifetime: timedelta = timedelta(days=365),
     clock: Clock = SYSTEM_CLOCK,
 ) -> IssuedToken:
-    """Make a service account's token; the secret is returned once."""
+    """Make a token for a service account, or for a member's own programs; the secret is returned once.
+
+    Raises
+    ------
+    NotFoundError
+        `user_id` is no active member with this role.
+    """
+    membership = None
+    if user_id is not None:
+        membership = Membership.objects.filter(user_id=user_id, role=role, is_active=True).first()
+        if membership is None:
+            raise NotFoundError
     account, _ = ServiceAccount.objects.get_or_create(
-        name=account_name, role=role, institution_id=institution_id, defaults={"is_active": True}
+        name=account_name,
+        role=role,
+        institution_id=institution_id,
+        membership=membership,
+        defaults={"is_active": True},
     )
     secret = TOKEN_PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
     token = AccessToken.objects.create(

@@ -72,6 +72,7 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('admin', 'admin'), ('compliance', 'compliance'), ('radiologist', 'radiologist'), ('surgeon', 'surgeon'), ('referrer', 'referrer'), ('integrator', 'integrator')], max_length=16)),
                 ('is_active', models.BooleanField(default=True)),
                 ('institution', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.institution')),
+                ('membership', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.membership')),
             ],
             options={
                 'abstract': False,

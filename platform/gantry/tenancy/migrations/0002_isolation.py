@@ -27,12 +27,17 @@ MEMBERSHIPS_OF = """
     where m.user_id = $1 and m.is_active
 """
 FIND_TOKEN = """
-    select t.slug::text, a.id, t.id, a.role::text, t.networks::text,
-        case when a.institution_id is null then array[]::uuid[] else array[a.institution_id] end
+    select t.slug::text, a.id, m.user_id, t.id, coalesce(m.role, a.role)::text, t.networks::text,
+        case when m.id is not null then array(
+                select mi.institution_id from tenancy_membershipinstitution mi
+                where mi.tenant_id = m.tenant_id and mi.membership_id = m.id)
+            when a.institution_id is null then array[]::uuid[] else array[a.institution_id] end
     from tenancy_accesstoken k
     join tenancy_serviceaccount a on a.tenant_id = k.tenant_id and a.id = k.account_id
     join tenancy_tenant t on t.id = k.tenant_id
+    left join tenancy_membership m on m.tenant_id = a.tenant_id and m.id = a.membership_id
     where k.digest = $1 and k.revoked_at is null and k.expires_at > now() and a.is_active
+      and (a.membership_id is null or m.is_active)
 """
 
 
@@ -49,8 +54,8 @@ class Migration(migrations.Migration):
         ),
         isolate(
             "tenancy_serviceaccount",
-            parents={"institution_id": "tenancy_institution"},
-            definer_columns=["tenant_id", "id", "role", "institution_id", "is_active"],
+            parents={"institution_id": "tenancy_institution", "membership_id": "tenancy_membership"},
+            definer_columns=["tenant_id", "id", "role", "institution_id", "membership_id", "is_active"],
         ),
         isolate(
             "tenancy_accesstoken",
@@ -67,7 +72,7 @@ class Migration(migrations.Migration):
         ),
         definer_function(
             "find_token(digest bytea)",
-            "table (slug text, account_id uuid, tenant_id uuid, role text, networks text, institutions uuid[])",
+            "table (slug text, account_id uuid, user_id uuid, tenant_id uuid, role text, networks text, institutions uuid[])",
             FIND_TOKEN,
         ),
         definer_function("find_tenant(slug text)", "uuid", "select id from tenancy_tenant where tenancy_tenant.slug = $1"),
