@@ -1,4 +1,4 @@
-"""The Python environments: `.venv` for Gantry, `.venv-triton` for Triton's stub, both from hash-locked files."""
+"""The Python environments: `.venv` for Gantry, `.venv-triton` for Triton's stub, from hash-locked files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from gantry.embedded.environment import hidden_parts
 from system import triton_minor
 
 _STAMP = "gantry-installed"
+_UNFINISHED = "gantry-unfinished"
+"""Lies in an environment while pip writes to it. Where pip was cut off cannot be told, so all is made anew."""
 
 
 def ensure_environment(root: Path, *, with_tests: bool, log: Path) -> None:
@@ -27,15 +29,16 @@ def ensure_environment(root: Path, *, with_tests: bool, log: Path) -> None:
     if not enough & _installed(environment):
         title = "Python packages" + (" with those of the tests" if with_tests else "")
         install_locked(environment, wanted, title, log)
+        _write_stamp(environment, {_fingerprint(wanted)})
     project = _project_fingerprint(root)
     if project not in _installed(environment):
-        install = [_python(environment), "-m", "pip", "install", "--no-deps", "--no-build-isolation", "-e", root]
-        run_visibly("Gantry itself", install, log=log, cwd=root)
-        _note_installed(environment, project)
+        options = ["--no-deps", "--no-build-isolation", "--editable"]
+        run_visibly("Gantry itself", [*_pip_install(environment), *options, root], log=log, cwd=root)
+        _write_stamp(environment, _installed(environment) & enough | {project})
 
 
 def ensure_triton(root: Path, *, log: Path) -> None:
-    """Make `.venv-triton` where Triton can run; where it cannot, or does not install, say what is used instead."""
+    """Make `.venv-triton` where Triton can run; where it does not install, say what is used instead."""
     minor = triton_minor()
     if not detect.is_triton_platform() or "libpython" in hidden_parts() or not detect.find_libpython(minor):
         return
@@ -47,6 +50,7 @@ def ensure_triton(root: Path, *, log: Path) -> None:
         _ensure_venv(environment, own, log)
         if _fingerprint(wanted) not in _installed(environment):
             install_locked(environment, wanted, "Triton", log)
+            _write_stamp(environment, {_fingerprint(wanted)})
     except StepFailedError as error:
         say(f"{error}\n  Going on without Triton: models run on ONNX Runtime inside the worker.")
 
@@ -54,16 +58,18 @@ def ensure_triton(root: Path, *, log: Path) -> None:
 def install_locked(environment: Path, requirements: Path, title: str, log: Path) -> None:
     """Install exactly what ``requirements`` lists, each file checked against its hash."""
     # The file names every package, so there is nothing to resolve; indexes are the machine's own affair.
-    install = [_python(environment), "-m", "pip", "install", "--require-hashes", "--no-deps", "--progress-bar=off"]
+    options = ["--require-hashes", "--no-deps", "--progress-bar=off", "--retries=5", "--requirement"]
+    unfinished = environment / _UNFINISHED
+    unfinished.touch()
     run_visibly(
         title,
-        [*install, "--retries=5", "-r", requirements],
+        [*_pip_install(environment), *options, requirements],
         log=log,
         cwd=requirements.parent,
         describe=_describe_pip(requirements),
         attempts=3,
     )
-    _note_installed(environment, _fingerprint(requirements))
+    unfinished.unlink()
 
 
 def _describe_pip(requirements: Path) -> Callable[[str], str]:
@@ -73,10 +79,10 @@ def _describe_pip(requirements: Path) -> Callable[[str], str]:
     def describe(line: str) -> str:
         if match := re.match(r"Collecting (\S+)", line):
             seen.add(match[1])
-        if line.startswith("Installing"):
-            return f"unpacking {len(seen)} packages"
-        size = match[1] if (match := re.search(r"(\([\d.]+ [kM]B\))", line)) else ""
-        return f"{len(seen)}/{total} {size}" if seen else ""
+            return f"{len(seen)}/{total} {match[1].partition('=')[0]}"
+        if match := re.search(r"(\S+) (\([\d.]+ [kM]B\))", line):
+            return f"{len(seen)}/{total} {match[2]}"
+        return f"unpacking {len(seen)} packages" if line.startswith("Installing") else ""
 
     return describe
 
@@ -85,24 +91,26 @@ def _ensure_venv(environment: Path, interpreter: Path, log: Path) -> None:
     """Make the environment, again if it is broken, half made, or from before the project was moved."""
     config = environment / "pyvenv.cfg"
     home = f"gantry-home = {environment}"
-    if config.is_file() and home in config.read_text(encoding="utf-8") and _works(environment):
+    is_ours = config.is_file() and home in config.read_text(encoding="utf-8")
+    if is_ours and not (environment / _UNFINISHED).exists() and _works(environment):
         return
-    venv = [interpreter, "-m", "venv", "--clear", environment]
+    venv = [str(interpreter), "-m", "venv", "--clear", str(environment)]
     run_visibly(f"Environment {environment.name}", venv, log=log, cwd=environment.parent)
     with config.open("a", encoding="utf-8") as file:
         file.write(f"{home}\n")
 
 
 def _works(environment: Path) -> bool:
+    has_pip = "import importlib.util as u, sys; sys.exit(not u.find_spec('pip'))"
     try:
-        probe = [_python(environment), "-c", "import importlib.util as u, sys; sys.exit(not u.find_spec('pip'))"]
+        probe = [str(environment / "bin" / "python"), "-c", has_pip]
         return subprocess.run(probe, capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
 
-def _python(environment: Path) -> Path:
-    return environment / "bin" / "python"
+def _pip_install(environment: Path) -> list[str | Path]:
+    return [environment / "bin" / "python", "-m", "pip", "install"]
 
 
 def _fingerprint(*files: Path) -> str:
@@ -120,6 +128,5 @@ def _installed(environment: Path) -> set[str]:
     return set(stamp.read_text(encoding="utf-8").split()) if stamp.is_file() else set()
 
 
-def _note_installed(environment: Path, fingerprint: str) -> None:
-    with (environment / _STAMP).open("a", encoding="utf-8") as file:
-        file.write(f"{fingerprint}\n")
+def _write_stamp(environment: Path, fingerprints: set[str]) -> None:
+    (environment / _STAMP).write_text("\n".join(sorted(fingerprints)), encoding="utf-8")

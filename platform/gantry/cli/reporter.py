@@ -82,9 +82,9 @@ class ConsoleReporter:
     def crashed(self, part: Part, code: int, wait_s: float) -> None:
         """Say that a part ended by itself."""
         how = f"signal {-code}" if code < 0 else f"status {code}"
-        log = self._stack.state.logs / f"{part.name}.log"
+        log = self._stack.state.log_of(part.name)
         again = f"starting it again in {wait_s:.1f} s"
-        self._say(f"[red]![/red] {part.title} ended ({how}); {again}. See {escape(str(log))}")
+        self._say(f"[red]![/red] {part.title} ended ({how}); {again}. See {escape(log)}")
 
     def up(self) -> None:
         """Print the address, the accounts and what runs."""

@@ -48,9 +48,9 @@ def up(
     except AlreadyRunningError as running:
         record = _record(state)
         where = f" at {record.url}" if record and record.url else ""
-        console.print(f"{escape(str(running).rstrip('.'))}{where}. `gantry down` stops it.")
+        console.print(f"{escape(str(running).rstrip('.'))}{where}. `gantry down` stops it.", soft_wrap=True)
     except EmbeddedError as error:
-        console.print(f"[red]✗[/red] {escape(str(error))}")
+        console.print(f"[red]✗[/red] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from None
 
 
@@ -102,7 +102,7 @@ def _start_detached(state: StateFolder, port: int, only: list[str], console: Con
             if record and record.pid == process.pid and record.is_up:
                 break
             time.sleep(0.1)
-    console.print(log.read_text(encoding="utf-8"), markup=False)
+    console.print(log.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
     if process.poll() is not None:
         raise EmbeddedError(f"The stack did not start; see {log}.")
 

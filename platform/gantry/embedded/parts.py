@@ -65,6 +65,7 @@ class Stack:
     def settings(self) -> dict[str, str]:
         """Return the settings of the control plane's processes."""
         passwords = self.secrets.role_passwords.items()
+        doorbell = redis.socket_path(self.state.runtime / "redis")
         return {
             "GANTRY_ENVIRONMENT": "embedded",
             "GANTRY_STATE_DIR": str(self.state.root),
@@ -75,7 +76,7 @@ class Stack:
             "GANTRY_DATABASE__PORT": str(PORT),
             "GANTRY_DATABASE__NAME": DATABASE,
             **{f"GANTRY_DATABASE__{role.upper()}_PASSWORD": password for role, password in passwords},
-            "GANTRY_REDIS__URL": f"unix://{redis.socket_path(self.state.runtime / 'redis')}",
+            "GANTRY_REDIS__URL": "" if "Redis" in self.fallbacks else f"unix://{doorbell}",
             "GANTRY_INFERENCE__RUNTIME": "triton" if "triton" in self.ready else "onnxruntime",
             "GANTRY_INFERENCE__TRITON_URL": f"{LOOPBACK}:{self.triton_ports[0] if self.triton_ports else 0}",
             "GANTRY_INFERENCE__REPOSITORY": str(MODEL_REPOSITORY),
@@ -300,7 +301,7 @@ PARTS: tuple[Part, ...] = (
         absent=_is_web_there,
         prepare=_prepare_web,
         launch=_launch_web,
-        is_ready=lambda stack: _is_answering(stack.web_port, "/", below=500),
+        is_ready=lambda stack: _is_answering(stack.web_port, "/readyz", below=400),
         grace_s=10.0,
     ),
 )

@@ -67,6 +67,12 @@ class StateFolder:
         """One log per process."""
         return self.root / "logs"
 
+    def log_of(self, name: str) -> str:
+        """Return where a process writes, as short as it can be said from here."""
+        path = self.logs / f"{name}.log"
+        here = Path.cwd()
+        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
     @property
     def objects(self) -> Path:
         """The directory object store."""

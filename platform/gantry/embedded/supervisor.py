@@ -169,10 +169,10 @@ class Supervisor:
 
     def _fail(self, part: Part) -> None:
         said = "\n".join(f"  {line}" for line in self._logs[part.name].tail())
-        log = self._stack.state.logs / f"{part.name}.log"
+        log = self._stack.state.log_of(part.name)
         if not part.fallback:
             raise PartFailedError(f"{part.title} did not start. Its last lines, from {log}:\n{said}")
-        self._give_up(part, f"{part.title} did not start, see {log}.")
+        self._give_up(part, f"it did not start, see {log}.")
 
     def _spawn(self, part: Part) -> subprocess.Popen[bytes]:
         # Plain Popen: nothing can cancel us between the fork and the line that remembers the process. It
