@@ -4,7 +4,7 @@ from django.db import migrations
 
 SQL = """
 grant select, insert, update, delete on identity_user, account_emailaddress, account_emailconfirmation,
-    mfa_authenticator, django_session to gantry_identity;
+    mfa_authenticator to gantry_identity;
 grant usage on all sequences in schema public to gantry_identity;
 grant select (id, email, name, is_active) on identity_user to gantry_app;
 """
@@ -16,6 +16,5 @@ class Migration(migrations.Migration):
         ("foundation", "0003_isolation"),
         ("account", "__latest__"),
         ("mfa", "__latest__"),
-        ("sessions", "__latest__"),
     ]
     operations = [migrations.RunSQL(SQL, migrations.RunSQL.noop)]
