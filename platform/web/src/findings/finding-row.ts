@@ -22,10 +22,14 @@ export class FindingRow extends LitElement {
     controls,
     css`
       :host {
+        display: block;
+        border-top: 1px solid var(--line);
+      }
+      .row-body {
         display: grid;
         gap: 8px;
         padding: 10px 12px 12px;
-        border-top: 1px solid var(--line);
+        cursor: pointer;
       }
       :host([current]) {
         background: var(--selected);
@@ -165,40 +169,49 @@ export class FindingRow extends LitElement {
     </div>`;
   }
 
+  /** Anywhere on the row that is not a control of its own goes to the finding. */
+  #click(event: MouseEvent): void {
+    const own = "button, select, textarea, label, gantry-review-form, .sparkline";
+    const isOnControl = event.composedPath().some((at) => at instanceof Element && at.matches(own));
+    if (!isOnControl) this.#say("finding-jump", { finding: this.finding });
+  }
+
+  #renderHead() {
+    const { finding, isHidden } = this;
+    const isRejected = (this.pending || finding.review.state) === "rejected";
+    return html`<div class="head">
+      <button class="jump" data-testid="finding-jump" @click=${() => this.#say("finding-jump", { finding })}>
+        ${this.#renderSwatch()}${finding.label}
+      </button>
+      ${
+        isRejected
+          ? nothing
+          : html`<button
+              class="button quiet square"
+              aria-pressed=${isHidden}
+              aria-label="Hide outline of ${finding.label}"
+              data-testid="finding-eye"
+              @click=${() => this.#say("finding-toggle", finding.id)}
+            >
+              ${icon(isHidden ? "eyeOff" : "eye")}
+            </button>`
+      }
+    </div>`;
+  }
+
   override render() {
     const { finding } = this;
     const state = this.pending || finding.review.state;
-    return html`
-      <div class="head">
-        <button class="jump" data-testid="finding-jump" @click=${() => this.#say("finding-jump", { finding })}>
-          ${this.#renderSwatch()}${finding.label}
-        </button>
-        ${
-          state === "rejected"
-            ? nothing
-            : html`<button
-                class="button quiet square"
-                aria-pressed=${this.isHidden}
-                aria-label="Hide outline of ${finding.label}"
-                @click=${() => this.#say("finding-toggle", finding.id)}
-              >
-                ${icon(this.isHidden ? "eyeOff" : "eye")}
-              </button>`
-        }
-      </div>
+    const go = (index: number): void => this.#say("finding-jump", { finding, index });
+    return html`<div class="row-body" data-testid="finding-row" data-state=${finding.review.state} @click=${this.#click}>
+      ${this.#renderHead()}
+      ${this.areas.length > 0 ? sparkline(this.areas, this.sliceCount, this.sliceIndex, finding.color, go) : nothing}
       <dl>
         ${finding.measurements.map(
           ({ name, value, unit, unit_display }) =>
             html`<dt class="muted">${name}</dt><dd>${quantity(value)} ${unit_display || unit}</dd>`,
         )}
       </dl>
-      ${
-        this.areas.length > 0
-          ? sparkline(this.areas, this.sliceCount, this.sliceIndex, finding.color, (index) =>
-              this.#say("finding-jump", { finding, index }),
-            )
-          : nothing
-      }
       ${this.#renderOutline()} ${this.#renderReview(state)}
       ${
         this.isRejecting
@@ -209,6 +222,6 @@ export class FindingRow extends LitElement {
           : nothing
       }
       ${this.#renderDecide(state)}
-    `;
+    </div>`;
   }
 }

@@ -1,4 +1,4 @@
-import { css, html, LitElement, nothing } from "lit";
+import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { Analysis, Finding, ReviewState, Study } from "../api/types";
@@ -54,6 +54,11 @@ export class FindingsPanel extends LitElement {
   /** Counts up when an outline arrives, since the store itself stays the same object. */
   @property({ type: Number }) overlayVersion = 0;
 
+  override updated(changed: PropertyValues<this>): void {
+    if (!changed.has("currentId")) return;
+    this.renderRoot.querySelector("gantry-finding-row[current]")?.scrollIntoView({ block: "nearest" });
+  }
+
   #areas(finding: Finding): { points: AreaPoint[]; count: number } {
     const series = this.study.series.find((one) => one.series_instance_uid === finding.series_instance_uid);
     const indexOf = new Map(
@@ -71,8 +76,6 @@ export class FindingsPanel extends LitElement {
     const isHere = finding.series_instance_uid === this.place.seriesInstanceUid;
     const isCurrent = finding.id === this.currentId;
     return html`<gantry-finding-row
-      data-testid="finding-row"
-      data-state=${finding.review.state}
       ?current=${isCurrent}
       .finding=${finding}
       .areas=${points}

@@ -113,7 +113,7 @@ export class ResultCard extends LitElement {
         }
         ${
           model.is_reference
-            ? html`<div class="message warn">${icon("info")}
+            ? html`<div class="message warn small">${icon("info")}
                 <span>Reference model for integration, not for clinical use.</span></div>`
             : nothing
         }

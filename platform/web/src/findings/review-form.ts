@@ -34,6 +34,7 @@ export class ReviewForm extends LitElement {
 
   override firstUpdated(): void {
     this.renderRoot.querySelector("select")?.focus();
+    this.scrollIntoView({ block: "nearest" });
   }
 
   #submit(event: Event): void {

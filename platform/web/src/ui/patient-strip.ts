@@ -39,7 +39,16 @@ export class PatientStrip extends LitElement {
       h1 {
         font-size: 1.0625rem;
       }
+      .letter {
+        display: none;
+      }
       @media (max-width: 720px) {
+        .letter {
+          display: inline;
+        }
+        .word {
+          display: none;
+        }
         :host {
           align-items: flex-start;
         }
@@ -84,7 +93,7 @@ export class PatientStrip extends LitElement {
           <div class="small number">
             <span class="muted">ID</span> <span data-testid="patient-id">${patient.patient_id || "not given"}</span>
             <span class="muted">· born</span> ${day(patient.birth_date)}${years ? ` (${years})` : ""}
-            <span class="muted">·</span> ${sexWord(patient.sex)}
+            <span class="muted">·</span> <span class="word">${sexWord(patient.sex)}</span><span class="letter">${patient.sex || "sex ?"}</span>
           </div>
         </div>
         <div class="what">

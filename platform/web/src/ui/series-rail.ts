@@ -64,8 +64,9 @@ export class SeriesRail extends LitElement {
       }
       .chip {
         justify-self: start;
-        font-size: 0.75rem;
         padding: 1px 6px;
+        font-size: 0.75rem;
+        white-space: nowrap;
       }
       .name {
         overflow-wrap: anywhere;

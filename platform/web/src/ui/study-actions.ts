@@ -28,9 +28,12 @@ export class StudyActions extends LitElement {
     controls,
     css`
       :host {
-        display: flex;
-        flex-wrap: wrap;
+        display: grid;
+        grid-template-columns: repeat(auto-fit, minmax(126px, 1fr));
         gap: 8px;
+      }
+      :host > .button {
+        padding: 0 8px;
       }
       .choice {
         display: flex;

@@ -76,8 +76,11 @@ export class StudyStore {
   }
 
   refetchSoon(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.fetch(), REFETCH_MS);
+    // Not restarted by further news: progress events would put the refetch off for ever.
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      void this.fetch();
+    }, REFETCH_MS);
   }
 
   wake(): void {

@@ -71,12 +71,15 @@ export class Toolbar extends LitElement {
         .rule {
           display: none;
         }
+        .button {
+          flex: none;
+        }
         select {
-          width: 108px;
-          flex: 1 0 auto;
+          width: 104px;
+          flex: 1 1 auto;
         }
         .fade input {
-          width: 72px;
+          width: 60px;
         }
       }
     `,
@@ -163,7 +166,7 @@ export class Toolbar extends LitElement {
       ${this.#renderButton("fit", "Image only", "F", () => this.commands.maximise(), this.isMaximised, "desktop")}
       ${this.#renderAi()}
       <span class="rule"></span>
-      ${this.#renderButton("keyboard", "Keys and gestures", "?", () => this.commands.toggleHelp())}
+      ${this.#renderButton("keyboard", "Keys and gestures", "?", () => this.commands.toggleHelp(), undefined, "desktop")}
     `;
   }
 }

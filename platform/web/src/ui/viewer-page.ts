@@ -294,8 +294,9 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     }
     if (!study) return html`<div class="state muted" role="status">Loading the study…</div>`;
     const counts = new Map<string, number>();
-    for (const { series_instance_uid } of this.#findings)
-      counts.set(series_instance_uid, (counts.get(series_instance_uid) ?? 0) + 1);
+    for (const { series_instance_uid, review } of this.#findings)
+      if (review.state !== "rejected")
+        counts.set(series_instance_uid, (counts.get(series_instance_uid) ?? 0) + 1);
     return html`<main class="layout ${this.isMaximised ? "maximised" : ""}" data-tab=${this.tab}>
       <aside class="rail" aria-label="Series">
         <gantry-series-rail

@@ -42,7 +42,7 @@ export const viewerStyles = css`
   }
   @media (max-width: 1100px) {
     .layout {
-      grid-template-columns: 116px minmax(0, 1fr) 300px;
+      grid-template-columns: 128px minmax(0, 1fr) 300px;
     }
   }
   @media (max-width: 720px) {

@@ -71,6 +71,12 @@ export class WorklistFilters extends LitElement {
         kbd {
           display: none;
         }
+        .line {
+          flex-wrap: wrap;
+        }
+        .search {
+          flex: 1 0 100%;
+        }
         .fields {
           grid-template-columns: 1fr 1fr;
         }

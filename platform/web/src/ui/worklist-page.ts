@@ -37,6 +37,7 @@ export class WorklistPage extends LitElement {
       }
       .list {
         min-height: 240px;
+        overflow: auto;
       }
       .state {
         display: grid;
@@ -81,12 +82,14 @@ export class WorklistPage extends LitElement {
       @media (max-width: 720px) {
         main {
           padding: 10px 0;
+          overflow: auto;
         }
         gantry-worklist-filters,
         nav {
           padding: 0 12px;
         }
         .list {
+          overflow: visible;
           border-width: 1px 0;
           border-radius: 0;
         }
@@ -182,8 +185,11 @@ export class WorklistPage extends LitElement {
   }
 
   #refetchSoon(): void {
-    clearTimeout(this.#refetchTimer);
-    this.#refetchTimer = setTimeout(() => void this.#fetch(true), REFETCH_MS);
+    // Not restarted by further news: progress events would put the refetch off for ever.
+    this.#refetchTimer ??= setTimeout(() => {
+      this.#refetchTimer = undefined;
+      void this.#fetch(true);
+    }, REFETCH_MS);
   }
 
   #search(part: Partial<WorklistQuery>): void {
@@ -320,7 +326,7 @@ export class WorklistPage extends LitElement {
     const canImport = may("study.import");
     const blocked = agreement.in_force ? "" : agreement.sentence;
     return html`
-      <gantry-shell .live=${this.live} @signed-in=${this.#signedIn}>
+      <gantry-shell fixed .live=${this.live} @signed-in=${this.#signedIn}>
         <main>
           <gantry-worklist-filters
             .query=${this.query}

@@ -39,9 +39,9 @@ export class WorklistTable extends LitElement {
         background: var(--surface);
         text-align: left;
       }
-      th:nth-child(1) { width: 25%; }
-      th:nth-child(2) { width: 23%; }
-      th:nth-child(3) { width: 12%; }
+      th:nth-child(1) { width: 24%; }
+      th:nth-child(2) { width: 20%; }
+      th:nth-child(3) { width: 11%; }
       th:nth-child(4) { width: 9%; }
       th:nth-child(5) { width: 11%; }
       th .button {
@@ -105,6 +105,7 @@ export class WorklistTable extends LitElement {
         display: grid;
         gap: 5px;
         min-width: 0;
+        max-width: 100%;
       }
       .run progress {
         max-width: 220px;
@@ -114,9 +115,10 @@ export class WorklistTable extends LitElement {
         overflow-wrap: anywhere;
       }
       .status {
-        display: grid;
+        display: flex;
+        flex-wrap: wrap;
         gap: 6px;
-        justify-items: start;
+        align-items: center;
       }
       @media (max-width: 720px) {
         table,
@@ -223,25 +225,23 @@ export class WorklistTable extends LitElement {
   }
 
   #renderStatus(row: StudyRow) {
+    const isReceiving = row.state === "receiving";
+    const hasRun = row.analysis.state !== "none" || !isReceiving;
+    const hasFindings = row.findings_count > 0;
     return html`<td>
       <div class="status" data-testid="study-status" data-state=${row.analysis.state}>
+        ${isReceiving ? html`<span class="chip busy">${icon("arrived", "small")}Receiving images</span>` : nothing}
+        ${hasRun ? runStatus(row.analysis) : nothing}
         ${
-          row.state === "receiving"
-            ? html`<span class="chip busy">${icon("arrived", "small")}Receiving images</span>`
+          hasFindings
+            ? html`${reviewChip(row.review)}<span class="muted small">${count(row.findings_count, "finding")}</span>`
             : nothing
         }
-        ${row.analysis.state === "none" && row.state === "receiving" ? nothing : runStatus(row.analysis)}
-        <span class="row">
-          ${row.findings_count > 0 ? reviewChip(row.review) : nothing}
-          ${
-            row.findings_count > 0
-              ? html`<span class="muted small">${count(row.findings_count, "finding")}</span>`
-              : nothing
-          }
-        </span>
         ${
           row.newer_instances
-            ? html`<span class="chip warn" data-testid="newer-images">${icon("alert", "small")}Newer images than the AI result</span>`
+            ? html`<span class="chip warn" data-testid="newer-images">
+                ${icon("alert", "small")}Newer images than the AI result
+              </span>`
             : nothing
         }
       </div>

@@ -114,6 +114,7 @@ export class UploadElement extends LitElement {
   @state() private pending: { source: () => AsyncGenerator<Gathered> } | null = null;
   @state() private institutionId: string | null = bootstrap().institutions[0]?.id ?? null;
   @state() private link: string | null = null;
+  @state() private isSmall = false;
   @query("#files") private filesInput!: HTMLInputElement;
   @query("#folder") private folderInput!: HTMLInputElement;
   #uploader: Uploader | null = null;
@@ -261,7 +262,7 @@ export class UploadElement extends LitElement {
 
   #renderList(heading: string, iconName: IconName, entries: readonly { path: string; reason: string }[]) {
     if (entries.length === 0) return nothing;
-    return html`<details ?open=${iconName === "alert" && entries.length <= 5}>
+    return html`<details ?open=${iconName === "alert"}>
       <summary>${icon(iconName, "small")}${heading}${icon("down", "small")}</summary>
       <ul class="small">
         ${entries.slice(0, LISTED).map(({ path, reason }) => html`<li>${path}<br /><span class="muted">${reason}</span></li>`)}
@@ -294,11 +295,19 @@ export class UploadElement extends LitElement {
   #renderProgress(progress: Progress) {
     const { icon: iconName, word } = HEADINGS[progress.phase];
     const isBusy = progress.phase === "sending" || progress.phase === "waiting";
-    const { filesFound, filesStored, bytesFound, bytesSent, failures, skipped } = progress;
+    const { filesFound, filesStored, bytesFound, bytesSent } = progress;
     return html`<section class="progress panel" aria-label="Upload" data-testid="upload-panel">
       <header>
         ${icon(iconName)}
         <h2>${word}</h2>
+        <button
+          class="button quiet square"
+          aria-label="Details"
+          aria-expanded=${!this.isSmall}
+          @click=${() => (this.isSmall = !this.isSmall)}
+        >
+          ${icon(this.isSmall ? "up" : "down")}
+        </button>
         ${
           isBusy
             ? nothing
@@ -310,11 +319,16 @@ export class UploadElement extends LitElement {
         ${filesStored.toLocaleString("en")} of ${count(filesFound, "file")} stored,
         ${bytes(bytesSent)} of ${bytes(bytesFound)}${progress.isGathering ? html`<span class="muted">, still looking for files…</span>` : nothing}
       </p>
-      ${progress.sentence ? html`<p class="message ${progress.phase === "refused" ? "bad" : "warn"}">${icon("alert")}${progress.sentence}</p>` : nothing}
+      ${this.isSmall ? nothing : this.#renderDetails(progress)}
+    </section>`;
+  }
+
+  #renderDetails(progress: Progress) {
+    const { failures, skipped } = progress;
+    return html`${progress.sentence ? html`<p class="message ${progress.phase === "refused" ? "bad" : "warn"}">${icon("alert")}${progress.sentence}</p>` : nothing}
       ${this.#renderList(`${count(failures.length, "file")} not stored`, "alert", failures)}
       ${this.#renderList(`${count(skipped.length, "file")} skipped`, "info", skipped)}
-      ${this.#renderActions(progress)}
-    </section>`;
+      ${this.#renderActions(progress)}`;
   }
 
   override render() {

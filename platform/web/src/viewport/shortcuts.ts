@@ -65,8 +65,9 @@ export const POINTERS: readonly (readonly [string, string])[] = [
 ];
 
 const HOLD_MS = 350;
-const OWN_KEYS = "input, select, textarea, [role=slider]";
-const PRESSABLE = "button, a, summary";
+const TYPING = "input:not([type=range], [type=checkbox], [type=radio]), select, textarea";
+const PRESSABLE = "button, a, summary, input";
+const MOVES = /^(Arrow|Page|Home|End)/;
 
 /** Listens for the table's keys on the page; returns the function that stops it. */
 export function listen(commands: ViewerCommands, isOn: () => boolean): () => void {
@@ -81,8 +82,7 @@ export function listen(commands: ViewerCommands, isOn: () => boolean): () => voi
     const target = event.composedPath()[0];
     const shortcut = byKey.get(nameOf(event));
     if (!shortcut || event.ctrlKey || event.metaKey || event.altKey || !(target instanceof Element)) return;
-    const isTyping =
-      target.matches(OWN_KEYS) && !(target.matches("[role=slider]") && event.key.startsWith("Arrow"));
+    const isTyping = target.matches(TYPING) || (target.matches("input") && MOVES.test(event.key));
     const isPress = event.key === " " && target.matches(PRESSABLE);
     const isInDialog = event.composedPath().some((at) => at instanceof HTMLDialogElement);
     if (isTyping || isPress || isInDialog || (event.key.length === 1 && event.key !== "?" && !isOn())) return;

@@ -19,7 +19,13 @@ export const viewportStyles = css`
     -webkit-user-select: none;
   }
   .surface:focus-visible {
-    outline-offset: -3px;
+    outline: none;
+  }
+  .surface:focus-visible::after {
+    content: "";
+    position: absolute;
+    inset: 0;
+    border: 2px solid var(--focus);
   }
   canvas {
     position: absolute;
@@ -36,8 +42,20 @@ export const viewportStyles = css`
     pointer-events: none;
     font-size: 0.8125rem;
     line-height: 1.35;
-    text-shadow: 0 0 3px #000, 0 0 3px #000, 0 1px 2px #000;
     font-variant-numeric: tabular-nums;
+  }
+  /* Readable on white as on black: an inverted picture lies beneath as often as a dark one. */
+  .corner > :not(.chip),
+  .letter {
+    padding: 0 5px;
+    border-radius: 3px;
+    background: rgb(0 0 0 / 62%);
+  }
+  .start > * {
+    justify-self: start;
+  }
+  .end > * {
+    justify-self: end;
   }
   .top {
     top: 10px;
@@ -50,12 +68,10 @@ export const viewportStyles = css`
   }
   .end {
     right: 40px;
-    justify-items: end;
     text-align: right;
   }
   .chip {
     background: rgb(10 13 16 / 88%);
-    text-shadow: none;
   }
   .chip.ai {
     background: var(--ai-fill);
@@ -73,7 +89,6 @@ export const viewportStyles = css`
     color: #fff;
     font-size: 1.0625rem;
     font-weight: 650;
-    text-shadow: 0 0 4px #000, 0 0 4px #000;
     pointer-events: none;
   }
   .letter.left {
@@ -122,6 +137,10 @@ export const viewportStyles = css`
     }
     .start {
       left: 10px;
+    }
+    .top.end {
+      top: 38px;
+      max-width: 60%;
     }
   }
 `;

@@ -264,7 +264,7 @@ export class Viewport extends LitElement {
     const { position_mm, frames } = slice.instance;
     const at = (this.shown?.index ?? this.index) + 1;
     return html`<div class="corner bottom start">
-      <span><span class="visually-hidden">Slice </span><strong data-testid="slice-label">${at} / ${this.#slices.length}</strong></span>
+      <span><span>Slice </span><strong data-testid="slice-label">${at} / ${this.#slices.length}</strong></span>
       ${frames > 1 ? html`<span>Frame ${slice.frame}</span>` : nothing}
       ${position_mm === null ? nothing : html`<span>Pos ${position_mm.toFixed(1)} mm</span>`}
     </div>`;

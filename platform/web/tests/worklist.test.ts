@@ -1,0 +1,108 @@
+import { expect, test } from "vitest";
+import type { Analysis, StudyRow } from "../src/api/types";
+import { age, bytes, day, parseDay, personName } from "../src/ui/kit/format";
+import { patchAnalysis } from "../src/ui/study-store";
+import {
+  countFilters,
+  EMPTY_QUERY,
+  isFiltered,
+  needsRefetch,
+  newIds,
+  patchRow,
+} from "../src/ui/worklist-model";
+
+const row = (id: string, state: StudyRow["analysis"]["state"] = "queued"): StudyRow =>
+  ({
+    id,
+    state: "complete",
+    review: "none",
+    analysis: { id: "a", state, progress: 0, sentence: "" },
+  }) as StudyRow;
+
+test("patchRow_shows_progress_when_an_event_is_about_it", () => {
+  const patched = patchRow(row("1"), {
+    study_id: "1",
+    analysis: { id: "a", state: "running", progress: 0.5 },
+  });
+  expect(patched.analysis).toMatchObject({ state: "running", progress: 0.5 });
+});
+
+test("patchRow_leaves_other_rows_alone", () => {
+  const other = row("2");
+  expect(patchRow(other, { study_id: "1", review: "accepted" })).toBe(other);
+});
+
+test("patchRow_ignores_progress_when_the_run_is_over", () => {
+  const late = patchRow(row("1", "done"), {
+    study_id: "1",
+    analysis: { id: "a", state: "running", progress: 0.9 },
+  });
+  expect(late.analysis.state).toBe("done");
+});
+
+test("needsRefetch_is_told_by_what_a_row_cannot_know", () => {
+  const rows = [row("1", "running")];
+  expect(needsRefetch("study.arrived.v1", { study_id: "9" }, rows)).toBe(true);
+  expect(
+    needsRefetch("analysis.progressed.v1", { study_id: "1", analysis: { state: "running" } }, rows),
+  ).toBe(false);
+  expect(needsRefetch("analysis.finished.v1", { study_id: "1", analysis: { state: "done" } }, rows)).toBe(
+    true,
+  );
+});
+
+test("newIds_marks_nothing_when_the_list_is_first_loaded", () => {
+  expect(newIds([], [row("1")]).size).toBe(0);
+  expect([...newIds([row("1")], [row("2"), row("1")])]).toEqual(["2"]);
+});
+
+test("filters_are_counted_when_set", () => {
+  expect([isFiltered(EMPTY_QUERY), countFilters(EMPTY_QUERY)]).toEqual([false, 0]);
+  const query = { ...EMPTY_QUERY, modalities: ["CT", "MR"], referred_only: true };
+  expect([isFiltered(query), countFilters(query)]).toEqual([true, 2]);
+});
+
+test("patchAnalysis_waits_for_the_findings_when_a_run_ends", () => {
+  const running = { id: "a", state: "running", progress: 0.5, stage: "", sentence: "" } as Analysis;
+  expect(patchAnalysis(running, { analysis_id: "a", progress: 0.7, state: "running" }).progress).toBe(0.7);
+  expect(patchAnalysis(running, { analysis_id: "a", state: "done" }).state).toBe("running");
+  expect(patchAnalysis(running, { analysis_id: "b", progress: 0.9 })).toBe(running);
+});
+
+test.each([
+  ["Okafor^Adaeze^Ngozi", "OKAFOR, Adaeze Ngozi"],
+  ["Yamada^Tarou=山田^太郎", "YAMADA, Tarou"],
+  ["=山田^太郎", "山田, 太郎"],
+  ["PHANTOM", "PHANTOM"],
+  ["", "Name not given"],
+])("personName_reads_%s_when_written_in_dicom", (written, shown) => {
+  expect(personName(written)).toBe(shown);
+});
+
+test.each([
+  ["1961-03-12", "2026-03-11", "64 y"],
+  ["19610312", "20260312", "65 y"],
+  ["2025-06-01", "2026-11-21", "17 mo"],
+  ["2026-11-01", "2026-11-21", "20 d"],
+  [null, "2026-11-21", ""],
+])("age_counts_from_%s_to_%s_when_the_study_was_made", (birth, at, expected) => {
+  expect(age(birth, at)).toBe(expected);
+});
+
+test("day_writes_months_in_letters_when_given_either_form", () => {
+  expect([day("20261121"), day("2026-11-21"), day(null)]).toEqual([
+    "21 Nov 2026",
+    "21 Nov 2026",
+    "not given",
+  ]);
+  expect(parseDay("around 1950")).toBeNull();
+});
+
+test.each([
+  [999, "999 B"],
+  [1500, "1.5 kB"],
+  [104_857_600, "105 MB"],
+  [999_900_000, "1.0 GB"],
+])("bytes_writes_%d_when_shown", (size, expected) => {
+  expect(bytes(size)).toBe(expected);
+});
