@@ -31,19 +31,27 @@ _REFUSED = {
 def find_codec(transfer_syntax_uid: str) -> Callable[[bytes, PixelFormat], Frame]:
     """Return the decoder of an encapsulated transfer syntax (PS3.5 A.4).
 
+    It gives (rows, columns) or (rows, columns, samples) in the native type of Bits Allocated.
+
     Raises
     ------
     DecodeError
-        `pixel.unsupported_syntax` for video, JPEG XL, JPIP and what is unknown.
+        `pixel.unsupported_syntax` for video, JPEG XL, JPIP and what is unknown. The decoder itself raises
+        `pixel.corrupt`.
     """
-    codec = _CODECS.get(transfer_syntax_uid)
-    if codec is None:
+    decode = _DECODERS.get(transfer_syntax_uid)
+    if decode is None:
         kind = next(
             (k for prefix, k in _REFUSED.items() if transfer_syntax_uid.startswith(prefix)), "unknown"
         )
         raise DecodeError(
             "pixel.unsupported_syntax", f"Transfer syntax {transfer_syntax_uid} ({kind}) cannot be decoded."
         )
+
+    def codec(data: bytes, pixels: PixelFormat) -> Frame:
+        with refusing("pixel.corrupt", "A compressed frame cannot be decoded"):
+            return decode(data, pixels).astype(pixels.dtype, copy=False)
+
     return codec
 
 
@@ -65,32 +73,28 @@ def _decode_lossless_jpeg(data: bytes, pixels: PixelFormat) -> Frame:
 
 
 def _jpeg8(data: bytes, colorspace: str | None = None) -> Frame:
-    with refusing("pixel.corrupt", "The JPEG data cannot be decoded"):
-        if colorspace is None:
-            return imagecodecs.jpeg8_decode(data)
-        return imagecodecs.jpeg8_decode(data, colorspace=colorspace, outcolorspace="RGB")
+    if colorspace is None:
+        return imagecodecs.jpeg8_decode(data)
+    return imagecodecs.jpeg8_decode(data, colorspace=colorspace, outcolorspace="RGB")
 
 
 def _decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> Frame:
     header = read_jpeg_header(data)
     _require_match(header, pixels)
-    with refusing("pixel.corrupt", "The JPEG-LS data cannot be decoded"):
-        return _extend_sign(imagecodecs.jpegls_decode(data), header, pixels)
+    return _extend_sign(imagecodecs.jpegls_decode(data), header, pixels)
 
 
 def _decode_jpeg2000(data: bytes, pixels: PixelFormat) -> Frame:
-    """Decode JPEG 2000 or High-Throughput JPEG 2000; the component transform (RCT, ICT) is undone: RGB."""
+    """Decode (High-Throughput) JPEG 2000; the component transform (RCT, ICT) is undone: RGB."""
     header = read_jpeg2000_header(data)
     _require_match(header, pixels)
-    with refusing("pixel.corrupt", "The JPEG 2000 data cannot be decoded"):
-        return _extend_sign(imagecodecs.jpeg2k_decode(data, numthreads=1), header, pixels)
+    return _extend_sign(imagecodecs.jpeg2k_decode(data, numthreads=1), header, pixels)
 
 
 def _decode_rle(data: bytes, pixels: PixelFormat) -> Frame:
     """Decode RLE (PS3.5 annex G); its segments are planes, whatever PlanarConfiguration says."""
     coded = pixels.dtype.newbyteorder("<")
-    with refusing("pixel.corrupt", "The RLE data cannot be decoded"):
-        raw = bytes(imagecodecs.dicomrle_decode(data, coded, out=pixels.frame_bytes))
+    raw = bytes(imagecodecs.dicomrle_decode(data, coded, out=pixels.frame_bytes))
     if pixels.bits_allocated == 1:
         return pixels.unpack(raw)
     values = np.frombuffer(raw, coded).astype(pixels.dtype, copy=False)
@@ -99,8 +103,7 @@ def _decode_rle(data: bytes, pixels: PixelFormat) -> Frame:
 
 def _decode_deflated(data: bytes, pixels: PixelFormat) -> Frame:
     """Decode Deflated Image Frame Compression (PS3.5 A.4.12): each frame deflated as if uncompressed."""
-    with refusing("pixel.corrupt", "The deflated frame cannot be inflated"):
-        raw = inflate(data, pixels.frame_bytes + 1)
+    raw = inflate(data, pixels.frame_bytes + 1)
     if raw is None or len(raw) < pixels.frame_bytes:
         raise DecodeError(
             "pixel.corrupt", f"A deflated frame does not hold the {pixels.frame_bytes} bytes it must."
@@ -134,7 +137,7 @@ def _extend_sign(frame: Frame, header: CodestreamHeader, pixels: PixelFormat) ->
     return (signed << unused) >> unused if unused else signed
 
 
-_CODECS: dict[str, Callable[[bytes, PixelFormat], Frame]] = {
+_DECODERS: dict[str, Callable[[bytes, PixelFormat], Frame]] = {
     uid.JPEGBaseline8Bit: _decode_jpeg,
     uid.JPEGExtended12Bit: _decode_jpeg,
     uid.JPEGLossless: _decode_lossless_jpeg,

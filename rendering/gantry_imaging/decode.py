@@ -87,11 +87,8 @@ def decode_frames(
             return _decode_native(opened, pixels, frame)
     codec = find_codec(opened.transfer_syntax_uid)
     if frame is not None:
-        return codec(_encapsulated_frame(opened, pixels, frame), pixels).astype(pixels.dtype, copy=False)
-    decoded = [
-        codec(data, pixels).astype(pixels.dtype, copy=False)
-        for data in islice(_encapsulated_frames(opened, pixels), pixels.frames)
-    ]
+        return codec(_encapsulated_frame(opened, pixels, frame), pixels)
+    decoded = [codec(data, pixels) for data in islice(_encapsulated_frames(opened, pixels), pixels.frames)]
     if len(decoded) < pixels.frames:
         raise DecodeError("pixel.corrupt", f"Of {pixels.frames} frames only {len(decoded)} are there.")
     return np.stack(decoded)

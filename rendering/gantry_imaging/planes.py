@@ -54,7 +54,7 @@ def _value(dataset: Dataset, keyword: str) -> object:
     """Return an element's value; None where it is missing or not what its type allows."""
     try:
         return cast(object, dataset.get(keyword))
-    except (TypeError, ValueError):
+    except (NotImplementedError, TypeError, ValueError):
         return None
 
 

@@ -9,6 +9,7 @@ from pydicom import Dataset
 from gantry_imaging.colour import MONOCHROME, to_rgb
 from gantry_imaging.decode import decoded_photometric
 from gantry_imaging.modality import to_modality_units
+from gantry_imaging.part10 import refusing
 from gantry_imaging.viewport import Interpolation, Viewport, resample
 from gantry_imaging.voi import PRESETS, Voi, VoiFunction, apply_voi, default_voi
 
@@ -59,10 +60,13 @@ def render_frame(
     Raises
     ------
     RenderError
-        `render.*`; DecodeError `pixel.corrupt` for a palette or transformation that cannot be read.
+        `render.*`.
+    DecodeError
+        `pixel.corrupt`, `file.corrupt` for a palette, transformation or header that cannot be read.
     """
-    photometric = decoded_photometric(dataset)
-    aspect = pixel_aspect(dataset)
+    with refusing("file.corrupt", "The header's description of the display cannot be read"):
+        photometric = decoded_photometric(dataset)
+        aspect = pixel_aspect(dataset)
     if photometric not in MONOCHROME:
         rgb = to_rgb(stored, dataset)
         if viewport is None:

@@ -108,19 +108,24 @@ def default_voi(dataset: Dataset, values: NDArray[Any], frame: int = 0) -> Voi:
         The frame in modality units.
     frame
         Which frame, from 0.
+
+    Raises
+    ------
+    DecodeError
+        `file.corrupt` for a header that cannot be read.
     """
-    with refusing("render.bad_window", "The window of the file cannot be read"):
+    with refusing("file.corrupt", "The header's description of the display cannot be read"):
         if dataset.get("VOILUTSequence"):
             return _full_range(values, dataset.VOILUTSequence[0])
         for own in _own_windows(dataset, frame):
             return own
-    presets = PRESETS.get(str(dataset.get("Modality", "")))
-    if presets:
-        return next(iter(presets.values()))
-    stored_bits = int(dataset.get("BitsStored") or 0)
-    if values.dtype == np.uint8 and 1 <= stored_bits <= 8:
-        return Voi.between(0, (1 << stored_bits) - 1)
-    return _percentile_window(values, dataset.get("PixelPaddingValue"))
+        presets = PRESETS.get(str(dataset.get("Modality", "")))
+        if presets:
+            return next(iter(presets.values()))
+        stored_bits = int(dataset.get("BitsStored") or 0)
+        if values.dtype == np.uint8 and 1 <= stored_bits <= 8:
+            return Voi.between(0, (1 << stored_bits) - 1)
+        return _percentile_window(values, dataset.get("PixelPaddingValue"))
 
 
 def apply_voi(values: NDArray[Any], voi: Voi, invert: bool = False) -> NDArray[np.uint8]:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from gantry_imaging.decode import Limits, decode_frames, decoded_photometric, read_header
 from gantry_imaging.errors import DecodeError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom import uid
 
@@ -204,6 +206,10 @@ SPOILT: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     "RLE segments do not fill the frame": (
         uid.RLELossless, _rle(GREY8[:40]), {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
     ),
+    "RLE of bits does not fill the frame": (
+        uid.RLELossless, _rle(GREY8[:1]), {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}
+    ),
+    "RLE ends within a value": (uid.RLELossless, _rle(GREY8[:1, :63]), {}),
     "a frame is missing": (uid.JPEGLSLossless, JPEG_LS, {"NumberOfFrames": 2}),
     "bits stored exceed bits allocated": (uid.JPEGLSLossless, JPEG_LS, {"BitsStored": 17}),
     "there are no rows": (uid.JPEGLSLossless, JPEG_LS, {"Rows": 0}),
@@ -216,6 +222,29 @@ def test_pixels_are_refused_as_corrupt_when(write_dicom: WriteDicom, case: str) 
     with pytest.raises(DecodeError) as refusal:
         decode_frames(write_dicom([codestream], syntax, **ENCODED | changes))
     assert refusal.value.code == "pixel.corrupt"
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_frame_is_decoded_or_refused_when_codestream_is_damaged(
+    write_dicom: WriteDicom, name: str, data: st.DataObject
+) -> None:
+    syntax, values, encode = LOSSLESS[name]
+    bits = 8 * values.dtype.itemsize
+    codestream = bytearray(encode(values))
+    for _ in range(data.draw(st.integers(1, 4))):
+        codestream[data.draw(st.integers(0, len(codestream) - 1))] = data.draw(st.integers(0, 255))
+    codestream = codestream[: data.draw(st.integers(2, len(codestream)))]
+    elements = ENCODED | {"BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1}
+    elements["PixelRepresentation"] = int(values.dtype.kind == "i")
+    outcome = "accepted"
+    try:
+        decoded = decode_frames(write_dicom([bytes(codestream)], syntax, **elements), 0)
+        assert (decoded.shape, decoded.dtype) == (values.shape, values.dtype)
+    except DecodeError as refusal:
+        outcome = refusal.code
+    assert outcome in ("accepted", "pixel.corrupt")
 
 
 def test_pixels_are_refused_when_file_ends_before_them(write_dicom: WriteDicom) -> None:

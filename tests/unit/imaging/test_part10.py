@@ -96,7 +96,7 @@ def test_file_is_refused_when_sequences_nest_without_end(write_dicom: WriteDicom
     assert refusal.value.code == "file.corrupt"
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_file_is_read_or_refused_when_bytes_are_changed_or_cut(
     write_dicom: WriteDicom, data: st.DataObject
