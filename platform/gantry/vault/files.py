@@ -40,7 +40,7 @@ def translate_os_errors() -> Iterator[None]:
 def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
     """Write every byte; `os.write` may take fewer."""
     view = memoryview(data)
-    while len(view):
+    while view:
         view = view[os.write(fd, view) :]
 
 

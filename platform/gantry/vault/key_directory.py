@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -22,7 +22,7 @@ class DirectoryKeyStore(HierarchicalKeyStore):
     """
 
     def __init__(self, path: Path, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        super().__init__(_DirectoryKeyFiles(path), _BareGuard(), cache_ttl_s=0.0, clock=clock)
+        super().__init__(DirectoryKeyFiles(path), _BareGuard(), cache_ttl_s=0.0, clock=clock)
 
 
 class _BareGuard:
@@ -35,7 +35,9 @@ class _BareGuard:
         return sealed
 
 
-class _DirectoryKeyFiles:
+class DirectoryKeyFiles:
+    """Key files below one private directory: `<tenant>/{tenant,keys,erased}/<name>`."""
+
     def __init__(self, path: Path) -> None:
         self._tree = PrivateTree(path)
 

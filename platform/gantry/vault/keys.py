@@ -58,7 +58,7 @@ class KeyStore(Protocol):
         """Put a new KEK in place of the old one and return its version; finishes an interrupted rotation."""
 
     def destroy_key(self, tenant_id: UUID, key_id: UUID) -> None:
-        """Log the erasure, then destroy the patient key for good. Repeating it finishes an interrupted one."""
+        """Log the erasure, then destroy the key for good. Repeating it finishes an interrupted one."""
 
     def destroy_tenant(self, tenant_id: UUID) -> None:
         """Log the erasure, then destroy every key of the tenant for good."""

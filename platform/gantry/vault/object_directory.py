@@ -118,9 +118,8 @@ class DirectoryBlobWriter:
         fd, self._fd = self._fd, None
         if fd is None:
             return
-        with contextlib.suppress(OSError):  # what stays behind is swept
-            with self._tree.directory(_PARTIAL) as directory:
-                os.unlink(self._partial, dir_fd=directory)
+        with contextlib.suppress(OSError), self._tree.directory(_PARTIAL) as directory:
+            os.unlink(self._partial, dir_fd=directory)  # what stays behind is swept
         os.close(fd)
 
     def _publish(self) -> None:

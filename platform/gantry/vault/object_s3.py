@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -130,10 +131,8 @@ class S3BlobWriter:
         self._finished = True
         self._part = bytearray()
         if self._upload_id is not None:
-            try:
+            with contextlib.suppress(*FAILURES):  # the server is gone; its parts are swept later
                 self._client.abort_multipart_upload(**self._at, UploadId=self._upload_id)
-            except FAILURES:
-                pass  # the server is gone; its parts are swept later
 
     def _require_open(self) -> None:
         if self._finished:
@@ -207,13 +206,14 @@ class S3BlobReader:
     def _get(self, offset: int, length: int) -> tuple[bytes, int]:
         """Return the bytes of a range and the size of the whole blob."""
         span = f"bytes={offset}-{offset + length - 1}"
-        for attempt in range(_READ_ATTEMPTS):
-            try:
+        for attempts_left in reversed(range(_READ_ATTEMPTS)):
+            with translate_s3_errors():
                 answer = self._client.get_object(**self._at, Range=span)
-                data: bytes = answer["Body"].read()  # boto3 retries the request, not a body that breaks off
-                return data, int(str(answer["ContentRange"]).rpartition("/")[2])
-            except FAILURES as error:
-                if hasattr(error, "response") or attempt == _READ_ATTEMPTS - 1:
+            total = int(str(answer["ContentRange"]).rpartition("/")[2])
+            try:
+                return answer["Body"].read(), total
+            except FAILURES as error:  # boto3 retries a request, but not a body that breaks off
+                if not attempts_left:
                     raise translate(error) from error
         raise AssertionError("unreachable")
 

@@ -76,7 +76,7 @@ class BlobReader(Protocol):
 
 
 class ObjectStore(Protocol):
-    """Blobs of ciphertext. Safe among threads and processes; blobs are never changed, only made and deleted."""
+    """Blobs of ciphertext, made and deleted but never changed. Safe among threads and processes."""
 
     def create(self, name: ObjectName) -> BlobWriter:
         """Begin a blob. The name is claimed at `commit`, not here."""
@@ -94,4 +94,7 @@ class ObjectStore(Protocol):
         """Yield the blobs of one tenant or of all, in no order."""
 
     def sweep_partials(self, older_than: timedelta) -> int:
-        """Remove what interrupted writers left and return how many; a writer that still lives keeps its own."""
+        """Remove what interrupted writers left and return how many.
+
+        On disk a writer that still lives keeps its own; on S3 `older_than` must exceed the longest upload.
+        """

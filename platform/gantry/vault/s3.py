@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # ships no types
 
-from gantry.vault.errors import StoreFullError, VaultError, VaultExistsError, VaultNotFoundError
-from gantry.vault.errors import VaultUnavailableError
+from gantry.vault.errors import (
+    StoreFullError,
+    VaultError,
+    VaultExistsError,
+    VaultNotFoundError,
+    VaultUnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +57,7 @@ def build_client(service: str, *, region: str | None, endpoint_url: str | None =
     import boto3  # type: ignore[import-untyped]  # ships no types; imported here: a third of a second
     from botocore.config import Config  # type: ignore[import-untyped]  # ships no types
 
-    return boto3.client(
+    return boto3.Session().client(  # of its own: the default session is neither thread-safe nor renewed
         service,
         region_name=region,
         endpoint_url=endpoint_url,
@@ -61,6 +66,9 @@ def build_client(service: str, *, region: str | None, endpoint_url: str | None =
             read_timeout=30,
             retries={"total_max_attempts": 4, "mode": "standard"},
             max_pool_connections=32,
+            # Every byte read is authenticated by AES-GCM; some servers also answer a range with the checksum
+            # of the whole object, which boto3 would then find wrong.
+            response_checksum_validation="when_required",
             s3={"addressing_style": "path" if endpoint_url else "auto"},
         ),
     )
