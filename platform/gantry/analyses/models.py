@@ -61,6 +61,8 @@ class Finding(TenantModel):
     analysis = parent_key("analyses.Analysis")
     study = parent_key("studies.Study")
     number = models.PositiveIntegerField()
+    #: The number of the finding that this one is a connected region of.
+    part_of = models.PositiveIntegerField(null=True)
     tracking_uid = models.CharField(max_length=64)
     label = models.CharField(max_length=128)
     concept = models.JSONField()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import F
+
 from gantry.agreements.public import require
 from gantry.analyses.domain import Verdict
 from gantry.analyses.errors import ReasonRequiredError, ReviewConflictError
@@ -36,7 +38,7 @@ def review_finding(
     expected_count: int | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Finding:
-    """Accept, reject or reopen a finding. Every word is kept; the last one counts.
+    """Accept, reject or reopen a finding, and with a whole its regions. Every word is kept; the last one counts.
 
     Parameters
     ----------
@@ -75,6 +77,11 @@ def review_finding(
     finding.review, finding.reviewed_by, finding.reviewed_at = state, actor.id, clock.now()
     finding.review_reason, finding.review_count = reason, finding.review_count + 1
     finding.save()
+    if finding.part_of is None:
+        parts = Finding.objects.filter(analysis_id=finding.analysis_id, part_of=finding.number)
+        if verdict is Verdict.ACCEPT:
+            parts = parts.filter(review=ReviewState.UNREVIEWED)  # a region rejected before stays rejected
+        parts.update(review=state, reviewed_by=actor.id, reviewed_at=clock.now(), review_count=F("review_count") + 1)
     Review.objects.bulk_create(
         [Review(finding=finding, verdict=verdict, reason=reason, by=actor.id, at=clock.now())]
     )

@@ -387,7 +387,9 @@ def finish_analysis(
 def refresh_study_review(*, study_id: UUID, clock: Clock) -> None:
     """Sum up what people said of a study's findings and let every list obey it."""
     reviews: dict[UUID, list[ReviewState]] = {}
-    for analysis_id, review in Finding.objects.filter(study_id=study_id).values_list("analysis_id", "review"):
+    # Regions of a finding follow it and do not count for themselves.
+    wholes = Finding.objects.filter(study_id=study_id, part_of=None)
+    for analysis_id, review in wholes.values_list("analysis_id", "review"):
         reviews.setdefault(analysis_id, []).append(ReviewState(review))
     summed = {analysis_id: sum_up(states) for analysis_id, states in reviews.items()}
     set_result_review(

@@ -64,6 +64,7 @@ def finding_row(
         "id": str(finding.pk),
         "etag": f'"{finding.review_count}"',
         "number": finding.number,
+        "part_of": finding.part_of,
         "tracking_uid": finding.tracking_uid,
         "label": finding.label,
         "concept": finding.concept,

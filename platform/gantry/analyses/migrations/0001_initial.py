@@ -62,6 +62,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=gantry.kernel.ids.new_uuid, editable=False, primary_key=True, serialize=False)),
                 ('tenant_id', models.UUIDField(default=gantry.foundation.scope.current_tenant_id, editable=False)),
                 ('number', models.PositiveIntegerField()),
+                ('part_of', models.PositiveIntegerField(null=True)),
                 ('tracking_uid', models.CharField(max_length=64)),
                 ('label', models.CharField(max_length=128)),
                 ('concept', models.JSONField()),
