@@ -26,6 +26,7 @@ from gantry.vault.public import SealedReader, get_vault
 tracer = trace.get_tracer(__name__)
 
 DICOM = "application/dicom"
+_PREAMBLE_BYTES = 128
 _THUMBNAIL = Viewport.parse("128,128")
 #: Objects beyond this are not rendered whole in memory here; the render service takes them.
 MAX_RENDERED_BYTES = 256 * 1024 * 1024
@@ -53,7 +54,7 @@ async def retrieve(request: Request, actor: Actor) -> Response:
     if wants_plain:
         reader = await in_thread(get_vault().open, instances[0].ref)
         headers = {"Content-Length": str(reader.size_bytes)}
-        return StreamingResponse(_read(reader), media_type=DICOM, headers=headers)
+        return StreamingResponse(_read(reader, instances[0]), media_type=DICOM, headers=headers)
     writer = MultipartWriter()
     # The first object is opened before the status line is out, so that a lost one is an answer, not a broken stream.
     first = await in_thread(get_vault().open, instances[0].ref)
@@ -67,16 +68,23 @@ async def _parts(
         reader = first if at == 0 else await in_thread(get_vault().open, instance.ref)
         content_type = f"{DICOM}; transfer-syntax={instance.transfer_syntax_uid}"
         yield writer.begin_part({"Content-Type": content_type, "Content-Length": str(reader.size_bytes)})
-        async for chunk in _read(reader):
+        async for chunk in _read(reader, instance):
             yield chunk
     yield writer.close()
 
 
-async def _read(reader: SealedReader) -> AsyncIterator[bytes]:
-    """Read an object in threads, verified chunk by chunk."""
+async def _read(reader: SealedReader, instance: OpenedInstance) -> AsyncIterator[bytes]:
+    """Read an object in threads, verified chunk by chunk.
+
+    A preamble is the sender's to fill and nobody's to read (PS3.10 §7.1): one that is no TIFF header is
+    served as zeros, so that no file of ours begins like a program.
+    """
     chunks: Iterator[bytes] = reader.iter_chunks()
+    hides_preamble = instance.facts.get("preamble") == "other"
     try:
         while (chunk := await in_thread(next, chunks, None)) is not None:
+            if hides_preamble:
+                chunk, hides_preamble = bytes(_PREAMBLE_BYTES) + chunk[_PREAMBLE_BYTES:], False
             yield chunk
     finally:
         reader.close()

@@ -24,7 +24,7 @@ from gantry.foundation.scope import unit_of_work
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision
-from gantry.kernel.ids import InstitutionId
+from gantry.kernel.ids import InstitutionId, new_uuid
 from gantry.kernel.vocabulary import Activity, DataCategory
 from gantry.studies.domain import StudyState, fold_name
 from gantry.studies.errors import UnknownInstitutionError
@@ -32,7 +32,7 @@ from gantry.studies.events import StudyArrived, StudyChanged
 from gantry.studies.models import Instance, Patient, QuarantinedInstance, Series, Study
 from gantry.studies.parsing.model import ParsedInstance, Rejection
 from gantry.tenancy.public import Institution
-from gantry.vault.public import SealedObject, general_key_id, get_vault
+from gantry.vault.public import SealedObject, get_vault
 
 
 class Status(StrEnum):
@@ -230,6 +230,10 @@ class _Batch:
         parsed = item.parsed
         if isinstance(parsed, Rejection):
             return self._quarantine(item, parsed.code, parsed.sentence)
+        if parsed.preamble == "missing":
+            return self._quarantine(
+                item, "dicom.not_part10", "It has no DICOM file header (PS3.10 §7.1); export it again as a DICOM file."
+            )
         study = self.studies[parsed.study_instance_uid]
         known = self.known.get(parsed.sop_instance_uid)
         if known is not None:
@@ -298,6 +302,15 @@ class _Batch:
 
     def _quarantine(self, item: Received, code: str, sentence: str) -> tuple[IngestOutcome, bool]:
         parsed = item.parsed
+        known = QuarantinedInstance.objects.filter(
+            institution_id=self.institution_id, sha256=bytes.fromhex(item.sealed.sha256), reason_code=code
+        )
+        if known.exists():
+            return self._outcome(Status.QUARANTINED, parsed, code, sentence), False
+        # A key of its own: whoever releases it re-wraps it under the patient's and destroys this one,
+        # so that erasing the patient reaches the copies in old backups, too.
+        key_id = new_uuid()
+        self.vault.keys.create_key(self.actor.tenant_id, key_id)
         row = QuarantinedInstance(
             institution_id=self.institution_id,
             reason_code=code,
@@ -305,15 +318,10 @@ class _Batch:
             sop_instance_uid=(parsed.sop_instance_uid or "")[:128],
             received_at=self.now,
             received_from=self.actor.id,
-            **self._stored_columns(item.sealed, general_key_id(self.actor.tenant_id)),
+            **self._stored_columns(item.sealed, key_id),
         )
-        existing = QuarantinedInstance.objects.filter(
-            institution_id=self.institution_id, sha256=row.sha256, reason_code=code
-        )
-        kept = not existing.exists()
-        if kept:
-            row.save(force_insert=True)
-        return self._outcome(Status.QUARANTINED, parsed, code, sentence), kept
+        row.save(force_insert=True)
+        return self._outcome(Status.QUARANTINED, parsed, code, sentence), True
 
     def _stored_columns(self, sealed: SealedObject, key_id: UUID) -> dict[str, Any]:
         return stored_columns(sealed, key_id, self.vault.seal(self.actor.tenant_id, sealed, key_id))
@@ -427,5 +435,6 @@ def imaging_facts(parsed: ParsedInstance) -> dict[str, Any]:
         "rescale_intercept": image.rescale_intercept,
         "image_type": list(acquisition.image_type),
         "has_pixels": pixels is not None,
+        "preamble": parsed.preamble,
         "lossy": image.lossy_image_compression,
     }
