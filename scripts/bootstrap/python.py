@@ -16,7 +16,7 @@ from system import triton_minor
 
 _STAMP = "gantry-installed"
 _UNFINISHED = "gantry-unfinished"
-"""Lies in an environment while pip writes to it. Where pip was cut off cannot be told, so all is made anew."""
+"""Lies in an environment while pip writes to it. Where pip was cut off cannot be told: all is made anew."""
 
 
 def ensure_environment(root: Path, *, with_tests: bool, log: Path) -> None:

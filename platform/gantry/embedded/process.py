@@ -51,7 +51,10 @@ def unprivileged_account(home: Path, *programs: Path) -> Account | None:
 
 
 def _can_reach(account: Account, folder: Path, programs: Sequence[Path]) -> bool:
-    script = 'cd "$1" && shift && for program; do "$program" --version || exit 1; done'
+    # The question as the server itself will ask it, by access(2), before it runs.
+    script = (
+        'cd "$1" && shift && for program; do env test -x "$program" && "$program" --version || exit 1; done'
+    )
     folder = next(parent for parent in (folder, *folder.parents) if parent.exists())
     attempt = as_account(["/bin/sh", "-c", script, "sh", str(folder), *map(str, programs)], account)
     return subprocess.run(attempt, capture_output=True, check=False, cwd="/").returncode == 0
@@ -83,8 +86,10 @@ def as_account(command: Sequence[str], account: Account | None, *, parent_death:
         return list(command)
     options: list[str] = []
     if account is not None:
-        options += [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
+        options += [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
         if account.needs_override:
+            # access(2), by which PostgreSQL looks for its own files, ignores the capability without this bit.
+            options += ["--securebits=+no_setuid_fixup"]
             options += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     if parent_death:
         options += [f"--pdeathsig={parent_death}"]

@@ -171,7 +171,8 @@ class Supervisor:
         said = "\n".join(f"  {line}" for line in self._logs[part.name].tail())
         log = self._stack.state.log_of(part.name)
         if not part.fallback:
-            raise PartFailedError(f"{part.title} did not start. Its last lines, from {log}:\n{said}")
+            how = "did not start" if part.is_ready else "failed"
+            raise PartFailedError(f"{part.title} {how}. The last lines, from {log}:\n{said}")
         self._give_up(part, f"it did not start, see {log}.")
 
     def _spawn(self, part: Part) -> subprocess.Popen[bytes]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gantry.embedded.postgres import Cluster, throw_away_cluster
+from gantry.embedded.postgres import Cluster, binaries, throw_away_cluster
 from gantry.embedded.process import processes_working_in
 from gantry.embedded.state import ROLES, EmbeddedError
 
@@ -187,10 +188,16 @@ def test_a_sentence_says_what_to_do_when_the_secrets_were_lost(tmp_path: Path, s
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root has to give the server to another account")
 def test_it_runs_as_nobody_with_one_capability_when_root_starts_it_in_a_closed_folder(
-    tmp_path: Path, sockets: Path
+    tmp_path: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As in a checkout under /root: neither the data nor the server itself can be reached by others.
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
+    wheel = binaries().parents[1]
+    for part in (f"{wheel.name}/{binaries().parent.name}", f"{wheel.name}.libs"):
+        shutil.copytree(wheel.parent / part, closed / part)
+    there = closed / binaries().relative_to(wheel.parent)
+    monkeypatch.setattr("gantry.embedded.postgres.binaries", lambda: there)
     cluster = make_cluster(closed / "pg", sockets)
     cluster.ensure_initialised()
     cluster.start()
