@@ -103,6 +103,11 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
+    def build_totp_svg(self, url: str) -> str:
+        """Draw the QR code on a white ground: allauth's own is transparent, which no phone reads on a dark page."""
+        drawing: str = super().build_totp_svg(url)
+        return drawing.replace("<path", '<rect width="100%" height="100%" fill="white"/><path', 1)
+
     def encrypt(self, text: str) -> str:
         return seal(text)
 

@@ -31,7 +31,8 @@ def _activate(visitor: Any) -> str:
     page = client.get("/accounts/2fa/totp/activate/").content.decode()
     found = re.search(r"<code>([A-Z2-7=]+)</code>", page)
     image = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
-    assert found and image and b"<svg" in base64.b64decode(image[1])
+    assert found and image
+    assert b'fill="white"' in base64.b64decode(image[1]), "a transparent QR code cannot be read on a dark page"
     wrong = client.post("/accounts/2fa/totp/activate/", {"code": "000000" if _code(found[1]) != "000000" else "111111"})
     assert wrong.status_code == 200
     done = client.post("/accounts/2fa/totp/activate/", {"code": _code(found[1])})
