@@ -33,7 +33,7 @@ from gantry_inference.outputs.findings import Finding as FoundRegion
 from gantry_inference.outputs.findings import FindingGraph, build_findings
 from gantry_inference.outputs.provenance import Provenance
 from gantry_inference.outputs.seg import write_segmentation
-from gantry_inference.outputs.sources import SourceMismatchError
+from gantry_inference.outputs.sources import SourceMismatchError, order_sources
 from gantry_inference.outputs.sr import write_measurement_report
 from gantry_inference.outputs.stl import write_mesh
 from gantry_inference.runtime import (
@@ -47,6 +47,7 @@ from gantry_inference.transforms import PostprocessSpec, PreprocessSpec
 from gantry_inference.triton import TritonRuntime
 from numpy.typing import NDArray
 from opentelemetry import propagate, trace
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from gantry.analyses.domain import HEARTBEAT_S, Stage
@@ -349,12 +350,13 @@ def _dicom_objects(
     """Write the result out as SEG, SR and STL; an empty one has a report that says so and nothing to outline."""
     segmentation = write_segmentation(sources, labels, volume, card, provenance)
     yield "seg", segmentation
-    yield "sr", write_measurement_report(sources, segmentation, card, provenance, graph)
+    yield "sr", write_measurement_report(sources, dcmread(io.BytesIO(segmentation)), graph, card)
+    ordered = order_sources(sources, volume)
     for segment in card.segments:
         mask = labels == segment.number
         if mask.any():
             mesh = build_mesh(mask, volume)
-            yield f"stl-{segment.number}", write_mesh(sources, mesh, segment, card, provenance)
+            yield f"stl-{segment.number}", write_mesh(ordered, mesh, segment.number, card, provenance)
 
 
 def _contours(found: FoundRegion, mask_kji: NDArray[np.bool_]) -> bytes:
