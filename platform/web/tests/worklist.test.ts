@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import type { Analysis, StudyRow } from "../src/api/types";
+import type { Analysis, Series, StudyRow } from "../src/api/types";
 import { age, bytes, day, parseDay, personName } from "../src/ui/kit/format";
-import { patchAnalysis } from "../src/ui/study-store";
+import { keepSame, patchAnalysis } from "../src/ui/study-store";
 import {
   countFilters,
   EMPTY_QUERY,
@@ -67,6 +67,14 @@ test("patchAnalysis_waits_for_the_findings_when_a_run_ends", () => {
   expect(patchAnalysis(running, { analysis_id: "a", progress: 0.7, state: "running" }).progress).toBe(0.7);
   expect(patchAnalysis(running, { analysis_id: "a", state: "done" }).state).toBe("running");
   expect(patchAnalysis(running, { analysis_id: "b", progress: 0.9 })).toBe(running);
+});
+
+test("keepSame_keeps_the_object_when_a_series_did_not_change", () => {
+  const one = { id: "1", number_of_instances: 3 } as Series;
+  const fresh = [{ ...one }, { ...one, id: "2" }] as Series[];
+  const kept = keepSame([one], fresh);
+  expect([kept[0] === one, kept[1] === fresh[1]]).toEqual([true, true]);
+  expect(keepSame([one], [{ ...one, number_of_instances: 4 }])[0]).not.toBe(one);
 });
 
 test.each([

@@ -2,6 +2,7 @@ import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { Analysis, Finding, ReviewState, Study } from "../api/types";
+import { slicesOf } from "../transport/stack";
 import { count } from "../ui/kit/format";
 import { icon } from "../ui/kit/icons";
 import { controls } from "../ui/kit/styles";
@@ -61,14 +62,13 @@ export class FindingsPanel extends LitElement {
 
   #areas(finding: Finding): { points: AreaPoint[]; count: number } {
     const series = this.study.series.find((one) => one.series_instance_uid === finding.series_instance_uid);
-    const indexOf = new Map(
-      series?.instances.map(({ sop_instance_uid }, at) => [sop_instance_uid, at]) ?? [],
-    );
+    const slices = series ? slicesOf(series) : [];
+    const indexOf = new Map(slices.map(({ instance }, at) => [instance.sop_instance_uid, at]));
     const points = finding.slice_areas.flatMap(({ sop_instance_uid, area_mm2 }) => {
       const index = indexOf.get(sop_instance_uid);
       return index === undefined ? [] : [{ index, area: area_mm2 }];
     });
-    return { points, count: series?.instances.length ?? 0 };
+    return { points, count: slices.length };
   }
 
   #renderFinding(finding: Finding) {

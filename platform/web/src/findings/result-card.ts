@@ -99,7 +99,7 @@ export class ResultCard extends LitElement {
     return html`<article class="panel" data-testid="result-card" data-state=${analysis.state}>
       <div class="about">
         <div class="row">
-          <span class="chip ai">${icon("spark", "small")}AI suggestion</span>
+          ${analysis.state === "done" ? html`<span class="chip ai">${icon("spark", "small")}AI suggestion</span>` : nothing}
           <span class="muted small">${moment(analysis.finished_at ?? analysis.created_at)}</span>
         </div>
         <h3>${model.title || model.name} <span class="muted number">${model.version}</span></h3>

@@ -14,6 +14,11 @@ export function slicesOf(series: Series): Slice[] {
   );
 }
 
+/** Where an instance's first picture is in its series, -1 if it is not there. */
+export function indexOfInstance(series: Series, sopInstanceUid: string): number {
+  return slicesOf(series).findIndex(({ instance }) => instance.sop_instance_uid === sopInstanceUid);
+}
+
 /** Where the rendered picture of one slice is found, without query. */
 export function renderedUrl(dicomweb: string, study: string, series: string, slice: Slice): string {
   const { sop_instance_uid, frames } = slice.instance;

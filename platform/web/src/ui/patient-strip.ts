@@ -92,7 +92,7 @@ export class PatientStrip extends LitElement {
           <h1 data-testid="patient-name">${personName(patient.name)}</h1>
           <div class="small number">
             <span class="muted">ID</span> <span data-testid="patient-id">${patient.patient_id || "not given"}</span>
-            <span class="muted">· born</span> ${day(patient.birth_date)}${years ? ` (${years})` : ""}
+            <span class="muted">·<span class="word"> born</span></span> ${day(patient.birth_date)}${years ? ` (${years})` : ""}
             <span class="muted">·</span> <span class="word">${sexWord(patient.sex)}</span><span class="letter">${patient.sex || "sex ?"}</span>
           </div>
         </div>

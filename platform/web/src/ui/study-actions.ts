@@ -210,7 +210,7 @@ export class StudyActions extends LitElement {
         <p class="muted small">The person sees this study and its accepted results until the day you choose.</p>
         ${this.#renderStanding()}
         <label class="field"><span>Find a referring physician</span>
-          <input type="search" autocomplete="off" data-testid="refer-search" @input=${typed} />
+          <input type="search" autocomplete="off" autofocus data-testid="refer-search" @input=${typed} />
         </label>
         <div role="radiogroup" aria-label="Referring physician">
           ${this.people.map(

@@ -2,7 +2,7 @@ import { bootstrap } from "../api/bootstrap";
 import { getStudy, listAnalyses, reviewFinding } from "../api/client";
 import { type LiveConnection, type LiveState, openLive } from "../api/live";
 import { asProblem } from "../api/problem";
-import type { Analysis, Finding, LiveData, ReviewState, Study } from "../api/types";
+import type { Analysis, Finding, LiveData, ReviewState, Series, Study } from "../api/types";
 import type { ReviewRequest } from "../findings/finding-row";
 import { notify, notifyProblem } from "./kit/notices";
 
@@ -33,6 +33,12 @@ function isRunning(state: string | undefined): state is "queued" | "running" | "
   return state === "queued" || state === "running" || state === "waiting";
 }
 
+/** Series that did not change stay the same objects, so that nothing on the screen starts anew. */
+export function keepSame(before: readonly Series[], after: readonly Series[]): Series[] {
+  const known = new Map(before.map((series) => [JSON.stringify(series), series]));
+  return after.map((series) => known.get(JSON.stringify(series)) ?? series);
+}
+
 /** One study, its results, and what happens to them while it is open. */
 export class StudyStore {
   study: Study | null = null;
@@ -56,7 +62,7 @@ export class StudyStore {
     try {
       const [study, analyses] = await Promise.all([getStudy(this.#id), listAnalyses(this.#id)]);
       if (turn !== this.#fetching) return;
-      this.study = study;
+      this.study = { ...study, series: keepSame(this.study?.series ?? [], study.series) };
       this.analyses = analyses;
       this.error = null;
       this.#onChange();

@@ -6,7 +6,7 @@ import type { Finding, Series, VoiWindow } from "../api/types";
 import type { ReviewRequest } from "../findings/finding-row";
 import "../findings/findings-panel";
 import { currentFindings, OverlayStore } from "../findings/overlay-store";
-import { slicesOf } from "../transport/stack";
+import { indexOfInstance, slicesOf } from "../transport/stack";
 import type { TouchTool } from "../viewport/gestures";
 import { firstWindow, presetsOf } from "../viewport/presets";
 import { listen, type ViewerCommands } from "../viewport/shortcuts";
@@ -53,6 +53,8 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     this.overlayVersion += 1;
   });
   #stopListening: (() => void) | null = null;
+  /** The series as it was when its place was last settled. */
+  #known: Series | null = null;
   /** Where each series was left, to come back to it. */
   #places = new Map<string, { index: number; window: VoiWindow | null }>();
 
@@ -80,8 +82,13 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     return this.#findings.filter((finding) => finding.series_instance_uid === this.seriesUid);
   }
 
+  #standing(): Finding[] {
+    return this.#findings.filter((finding) => finding.review.state !== "rejected");
+  }
+
   #studyChanged(): void {
     const { study, analyses } = this.#store;
+    this.#keepPlace();
     if (study && !this.#series) {
       const first = firstSeries(study, analyses ?? []);
       if (first) this.#openSeries(first);
@@ -89,6 +96,16 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     if (study) document.title = `${study.study_description || "Study"} | Gantry`;
     this.#overlays.load(this.#findingsHere());
     this.requestUpdate();
+  }
+
+  /** Images that arrive before the one looked at push it on; the picture stays, its number changes. */
+  #keepPlace(): void {
+    const series = this.#series;
+    const before = this.#known?.series_instance_uid === series?.series_instance_uid ? this.#known : null;
+    this.#known = series;
+    if (!before || !series || before === series) return;
+    const uid = slicesOf(before)[this.index]?.instance.sop_instance_uid ?? "";
+    this.index = Math.max(0, indexOfInstance(series, uid));
   }
 
   #openSeries(series: Series): void {
@@ -104,6 +121,7 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     this.#places.set(this.seriesUid, { index: this.index, window: this.window });
     const place = this.#places.get(series.series_instance_uid);
     this.seriesUid = series.series_instance_uid;
+    this.#known = series;
     this.index = place?.index ?? Math.floor((slicesOf(series).length - 1) / 2);
     this.window = place?.window ?? firstWindow(series);
     this.tab = "image";
@@ -116,11 +134,8 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     );
     if (!series) return;
     if (series.series_instance_uid !== this.seriesUid) this.#openSeries(series);
-    const key = series.instances.findIndex(
-      ({ sop_instance_uid }) => sop_instance_uid === finding.key_sop_instance_uid,
-    );
     this.currentId = finding.id;
-    this.index = sliceIndex ?? Math.max(0, key);
+    this.index = sliceIndex ?? Math.max(0, indexOfInstance(series, finding.key_sop_instance_uid));
     this.tab = "image";
   }
 
@@ -168,7 +183,7 @@ export class ViewerPage extends LitElement implements ViewerCommands {
   }
 
   stepFinding(by: 1 | -1): void {
-    const findings = this.#findings.filter((finding) => finding.review.state !== "rejected");
+    const findings = this.#standing();
     const at = findings.findIndex((finding) => finding.id === this.currentId);
     const start = at < 0 && by < 0 ? 0 : at;
     const next = findings[(start + by + findings.length) % Math.max(1, findings.length)];
@@ -191,9 +206,9 @@ export class ViewerPage extends LitElement implements ViewerCommands {
   }
 
   #marks(series: Series, findings: readonly Finding[]): number[] {
-    const shown = findings.filter((finding) => finding.review.state !== "rejected");
+    const standing = findings.filter((finding) => finding.review.state !== "rejected");
     const uids = new Set(
-      shown.flatMap((finding) => finding.slice_areas.map((slice) => slice.sop_instance_uid)),
+      standing.flatMap((finding) => finding.slice_areas.map((slice) => slice.sop_instance_uid)),
     );
     return slicesOf(series).flatMap(({ instance }, at) => (uids.has(instance.sop_instance_uid) ? [at] : []));
   }
@@ -264,7 +279,7 @@ export class ViewerPage extends LitElement implements ViewerCommands {
   }
 
   #renderTabs() {
-    const tabs = { image: "Image", series: "Series", findings: `Findings (${this.#findings.length})` };
+    const tabs = { image: "Image", series: "Series", findings: `Findings (${this.#standing().length})` };
     return html`<nav class="tabs" aria-label="Parts of the study">
       ${Object.entries(tabs).map(
         ([
@@ -294,9 +309,8 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     }
     if (!study) return html`<div class="state muted" role="status">Loading the study…</div>`;
     const counts = new Map<string, number>();
-    for (const { series_instance_uid, review } of this.#findings)
-      if (review.state !== "rejected")
-        counts.set(series_instance_uid, (counts.get(series_instance_uid) ?? 0) + 1);
+    for (const { series_instance_uid } of this.#standing())
+      counts.set(series_instance_uid, (counts.get(series_instance_uid) ?? 0) + 1);
     return html`<main class="layout ${this.isMaximised ? "maximised" : ""}" data-tab=${this.tab}>
       <aside class="rail" aria-label="Series">
         <gantry-series-rail

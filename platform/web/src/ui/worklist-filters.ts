@@ -64,8 +64,11 @@ export class WorklistFilters extends LitElement {
         border-radius: 999px;
         font-weight: 450;
       }
-      input::-webkit-calendar-picker-indicator {
-        filter: invert(0.8);
+      .groups {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 14px 32px;
+        align-items: end;
       }
       @media (max-width: 720px) {
         kbd {
@@ -158,7 +161,7 @@ export class WorklistFilters extends LitElement {
         ${this.#renderField("description", "Study description")} ${this.#renderDay("date_from", "Study date from")}
         ${this.#renderDay("date_to", "Study date to")}
       </div>
-      ${this.#renderChoices(
+      <div class="groups">${this.#renderChoices(
         "Modality",
         "modalities",
         MODALITIES.map((modality) => [modality, modality] as const),
@@ -182,7 +185,7 @@ export class WorklistFilters extends LitElement {
           Clear filters
         </button>
       </div>
-    </div>`;
+    </div></div>`;
   }
 
   override render() {

@@ -79,6 +79,11 @@ export class WorklistPage extends LitElement {
         border-top: 1px solid var(--line);
         overflow-wrap: anywhere;
       }
+      @media (max-width: 1100px) {
+        .wide {
+          display: none;
+        }
+      }
       @media (max-width: 720px) {
         main {
           padding: 10px 0;
@@ -169,8 +174,8 @@ export class WorklistPage extends LitElement {
       });
     } catch (error) {
       if (isAbort(error)) return;
-      // Rows that are on the screen stay: they are older, not wrong.
-      if (this.rows) notifyProblem("The worklist could not be refreshed", error);
+      // After news the rows on the screen are older, not wrong; after a search they answer another question.
+      if (this.rows && isQuiet) notifyProblem("The worklist could not be refreshed", error);
       else this.error = error;
     } finally {
       if (this.#fetching === fetching) this.isLoading = false;
@@ -221,7 +226,9 @@ export class WorklistPage extends LitElement {
     return html`<button class="button primary" data-testid="upload-files" @click=${() => this.upload?.chooseFiles()}>
         ${icon("upload")}<span>Upload<span class="desktop"> files</span></span>
       </button>
-      <button class="button desktop" @click=${() => this.upload?.chooseFolder()}>${icon("folder")}Folder</button>`;
+      <button class="button desktop" aria-label="Upload a folder" title="Upload a folder" @click=${() => this.upload?.chooseFolder()}>
+        ${icon("folder")}<span class="wide">Folder</span>
+      </button>`;
   }
 
   #renderEmpty() {
@@ -335,7 +342,9 @@ export class WorklistPage extends LitElement {
             <span class="spacer"></span>
             ${
               may("quarantine.view")
-                ? html`<button class="button desktop" @click=${this.#showQuarantine}>${icon("shield")}Quarantine</button>`
+                ? html`<button class="button desktop" aria-label="Quarantine" title="Quarantine" data-testid="quarantine" @click=${this.#showQuarantine}>
+                  ${icon("shield")}<span class="wide">Quarantine</span>
+                </button>`
                 : nothing
             }
             ${canImport ? this.#renderUploadButtons() : nothing}

@@ -120,6 +120,19 @@ export class WorklistTable extends LitElement {
         gap: 6px;
         align-items: center;
       }
+      @media (max-width: 1100px) {
+        th:not([aria-sort]) .icon {
+          display: none;
+        }
+        th:nth-child(3) { width: 13%; }
+        th:nth-child(4) { width: 10%; }
+        td:nth-child(3) > div:first-child {
+          white-space: nowrap;
+        }
+        td {
+          padding-right: 8px;
+        }
+      }
       @media (max-width: 720px) {
         table,
         tbody {

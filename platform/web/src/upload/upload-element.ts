@@ -249,6 +249,7 @@ export class UploadElement extends LitElement {
               <input
                 type="radio"
                 name="institution"
+                ?autofocus=${id === this.institutionId}
                 .checked=${id === this.institutionId}
                 @change=${() => (this.institutionId = id)}
               />${name}

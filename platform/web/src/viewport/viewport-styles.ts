@@ -45,7 +45,7 @@ export const viewportStyles = css`
     font-variant-numeric: tabular-nums;
   }
   /* Readable on white as on black: an inverted picture lies beneath as often as a dark one. */
-  .corner > :not(.chip),
+  .corner > :not(.chip, svg),
   .letter {
     padding: 0 5px;
     border-radius: 3px;
@@ -140,7 +140,11 @@ export const viewportStyles = css`
     }
     .top.end {
       top: 38px;
-      max-width: 60%;
+      max-width: calc(100% - 56px);
+    }
+    .chip {
+      font-size: 0.75rem;
+      white-space: nowrap;
     }
   }
 `;

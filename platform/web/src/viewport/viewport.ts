@@ -122,7 +122,7 @@ export class Viewport extends LitElement {
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
-    if (changed.has("series")) this.#open();
+    if (changed.has("series")) this.#open(changed.get("series") ?? null);
     if (
       changed.has("series") ||
       changed.has("index") ||
@@ -132,11 +132,12 @@ export class Viewport extends LitElement {
       this.#look();
   }
 
-  #open(): void {
+  #open(before: Series | null): void {
+    const isSame = before?.series_instance_uid === this.series?.series_instance_uid;
     this.#loader?.close();
     this.#loader = null;
     this.shown = null;
-    this.view = HOME;
+    if (!isSame) this.view = HOME;
     this.error = null;
     this.#slices = this.series ? slicesOf(this.series) : [];
     const series = this.series;

@@ -44,6 +44,7 @@ export class Dialog extends LitElement {
 
   override firstUpdated(): void {
     this.dialog.showModal();
+    this.querySelector<HTMLElement>("[autofocus]")?.focus();
   }
 
   close(): void {

@@ -27,8 +27,8 @@ export class Notices extends LitElement {
       :host {
         position: fixed;
         z-index: 40;
-        right: 16px;
-        bottom: 16px;
+        top: 60px;
+        right: 12px;
         display: grid;
         gap: 8px;
         width: min(420px, calc(100vw - 32px));

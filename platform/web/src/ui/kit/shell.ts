@@ -1,4 +1,4 @@
-import { css, html, LitElement, nothing } from "lit";
+import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { bootstrap, refreshBootstrap } from "../../api/bootstrap";
 import { SIGNED_OUT } from "../../api/http";
@@ -134,8 +134,8 @@ export class Shell extends LitElement {
     window.removeEventListener(SIGNED_OUT, this.#signedOut);
   }
 
-  override willUpdate(): void {
-    if (this.live === "signed-out") this.isSignedOut = true;
+  override willUpdate(changed: PropertyValues<this>): void {
+    if (changed.has("live") && this.live === "signed-out") this.isSignedOut = true;
   }
 
   #connection = (): void => {
