@@ -86,8 +86,8 @@ def segment_volume(
 
     grid = fit_grid(volume, spec.preprocess)
     slices = volume.shape_kji[0]
-    bone = np.zeros(volume.shape_kji, dtype=np.bool_)
-    sure = np.zeros(volume.shape_kji, dtype=np.bool_)
+    pixel_mm2 = float(np.prod(volume.spacing_ijk_mm[:2]))
+    marks = np.zeros(volume.shape_kji, dtype=np.uint8)
     for span, batch in _batches(volume, grid, spec.preprocess):
         lap("pre")
         answer = _checked(infer_batch(batch), batch)
@@ -95,14 +95,14 @@ def segment_volume(
         for k, image in zip(range(span.start, span.stop), answer, strict=True):
             chance = grid.up(image[0])
             hu = volume.voxels_kji[k, grid.rows, grid.columns].astype(np.float32)
-            bone[k, grid.rows, grid.columns] = refine(chance, hu, spec.postprocess)
-            sure[k, grid.rows, grid.columns] = chance > spec.postprocess.certain
+            bone = refine(chance, hu, pixel_mm2, spec.postprocess)
+            certain = bone & (chance > spec.postprocess.certain)
+            marks[k, grid.rows, grid.columns] = bone.view(np.uint8) + certain.view(np.uint8)
         lap("post")
         on_progress(span.stop, slices)
-    region = (slice(None), grid.rows, grid.columns)
-    drop_crumbs(bone[region], sure[region], volume.voxel_volume_mm3, spec.postprocess)
+    drop_crumbs(marks[:, grid.rows, grid.columns], volume.voxel_volume_mm3, spec.postprocess)
     lap("post")
-    return Segmentation(bone.view(np.uint8), timings)
+    return Segmentation(marks, timings)
 
 
 def _batches(volume: Volume, grid: Grid, spec: PreprocessSpec) -> Iterator[tuple[slice, FloatArray]]:
@@ -112,8 +112,7 @@ def _batches(volume: Volume, grid: Grid, spec: PreprocessSpec) -> Iterator[tuple
 
     def small(k: int) -> FloatArray:
         if k not in shrunk:
-            hu = np.maximum(volume.voxels_kji[k].astype(np.float32), np.float32(-1000.0))
-            shrunk[k] = normalise(grid.down(hu), spec)
+            shrunk[k] = normalise(grid.down(volume.voxels_kji[k]), spec)
         return shrunk[k]
 
     for start in range(0, slices, spec.batch):

@@ -8,6 +8,7 @@ import numpy as np
 from gantry_imaging.volume import Volume
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import csr_array
 
 FloatArray: TypeAlias = NDArray[np.float32]
 
@@ -84,6 +85,8 @@ class PostprocessSpec(_FromCard):
         Where the network is unsure, HU decide: log odds grow by weight * clip((HU - edge) / width, -1, 1).
     dark_weight
         The same below the edge; smaller, since marrow is dark too.
+    hole_mm2
+        Enclosed holes of a slice up to this area are bone.
     smallest_mm3
         Connected parts below this volume are dropped.
     certain
@@ -95,6 +98,7 @@ class PostprocessSpec(_FromCard):
     edge_width_hu: float = 120.0
     edge_weight: float = 1.5
     dark_weight: float = 1.5
+    hole_mm2: float = 20.0
     smallest_mm3: float = 80.0
     certain: float = 0.8
 
@@ -115,22 +119,25 @@ class Grid:
 
     rows: slice
     columns: slice
-    down_rows: FloatArray
-    down_columns: FloatArray
-    up_rows: FloatArray
-    up_columns: FloatArray
+    down_rows: csr_array
+    down_columns: csr_array
+    up_rows: csr_array
+    up_columns: csr_array
     spacing_mm: float
 
-    def down(self, image: FloatArray, outside: float = -1000.0) -> FloatArray:
+    def down(self, image: NDArray[Any], outside: float = -1000.0) -> FloatArray:
         """Average a slice (H, W) onto the grid (size, size); `outside` where the grid leaves the slice."""
-        offset = image[self.rows, self.columns] - np.float32(outside)
-        return np.asarray(
-            self.down_rows @ offset @ self.down_columns.T + np.float32(outside), dtype=np.float32
-        )
+        offset = image[self.rows, self.columns].astype(np.float32) - np.float32(outside)
+        return _apply(self.down_rows, offset, self.down_columns) + np.float32(outside)
 
     def up(self, image: FloatArray) -> FloatArray:
         """Interpolate the grid (size, size) back over its region of the slice."""
-        return np.asarray(self.up_rows @ image @ self.up_columns.T, dtype=np.float32)
+        return _apply(self.up_rows, image, self.up_columns)
+
+
+def _apply(rows: csr_array, image: FloatArray, columns: csr_array) -> FloatArray:
+    """Return rows @ image @ columns.T; sparse maps need no threads of BLAS."""
+    return np.ascontiguousarray((columns @ np.ascontiguousarray((rows @ image).T)).T)
 
 
 def fit_grid(volume: Volume, spec: PreprocessSpec) -> Grid:
@@ -165,9 +172,9 @@ def grid_at(
         # Area averaging when shrinking, linear interpolation when enlarging.
         reach = max(ratio, 1.0)
         distance = np.abs(native[None, :] - places[:, None])
-        down = (np.clip(0.5 * (reach + 1.0) - distance, 0.0, 1.0) / reach).astype(np.float32)
+        down = csr_array((np.clip(0.5 * (reach + 1.0) - distance, 0.0, 1.0) / reach).astype(np.float32))
         where = (native - places[0]) / ratio
-        up = np.clip(1.0 - np.abs(where[:, None] - np.arange(size)), 0.0, 1.0).astype(np.float32)
+        up = csr_array(np.clip(1.0 - np.abs(where[:, None] - np.arange(size)), 0.0, 1.0).astype(np.float32))
         maps.append((slice(low, high), down, up))
     (row_span, down_rows, up_rows), (column_span, down_columns, up_columns) = maps
     return Grid(row_span, column_span, down_rows, down_columns, up_rows, up_columns, spacing_mm)
@@ -205,37 +212,55 @@ def normalise(hu: FloatArray, spec: PreprocessSpec) -> FloatArray:
     return result
 
 
-def refine(probability: FloatArray, hu: FloatArray, spec: PostprocessSpec) -> NDArray[np.bool_]:
-    """Decide bone at native resolution from interpolated probability and the HU that the grid blurred.
+def refine(
+    probability: FloatArray, hu: FloatArray, pixel_mm2: float, spec: PostprocessSpec
+) -> NDArray[np.bool_]:
+    """Decide bone in a slice from interpolated probability and the HU that the model's grid blurred.
 
     Parameters
     ----------
     probability, hu
-        Arrays of the same shape; log odds are limited to +-6, so a certain network is not overruled.
+    calm = _calmed(hu)[bone]
+    evidence = np.clip((calm - np.float32(spec.edge_hu)) / np.float32(spec.edge_width_hu), -1.0, 1.0)
+        is not overruled.
     """
-    chance = np.clip(probability, 0.0025, 0.9975)
-    odds: FloatArray = np.log(chance / (1 - chance))
-    evidence = np.clip((hu - np.float32(spec.edge_hu)) / np.float32(spec.edge_width_hu), -1.0, 1.0)
-    odds += np.where(evidence > 0, np.float32(spec.edge_weight), np.float32(spec.dark_weight)) * evidence
-    result: NDArray[np.bool_] = odds > np.float32(np.log(spec.threshold / (1 - spec.threshold)))
-    return result
+    limit = float(np.log(spec.threshold / (1 - spec.threshold)))
+    # Below this probability the brightest HU could not make it bone: most of a slice is decided here.
+    hopeless = 1 / (1 + np.exp(spec.edge_weight - limit))
+    bone: NDArray[np.bool_] = probability > np.float32(hopeless)
+    if not bone.any():
+        return bone
+    chance = np.clip(probability[bone], 0.0025, 0.9975)
+    evidence = np.clip(
+        (_calmed(hu)[bone] - np.float32(spec.edge_hu)) / np.float32(spec.edge_width_hu), -1.0, 1.0
+    )
+    weight = np.where(evidence > 0, np.float32(spec.edge_weight), np.float32(spec.dark_weight))
+    bone[bone] = np.log(chance / (1 - chance)) + weight * evidence > np.float32(limit)
+    holes, count = ndimage.label(~bone)
+    small = np.bincount(holes.ravel(), minlength=count + 1) * pixel_mm2 <= spec.hole_mm2
+    bone |= small[holes] & (holes > 0)
+    return bone
 
 
-def drop_crumbs(
-    bone_kji: NDArray[np.bool_], sure_kji: NDArray[np.bool_], voxel_mm3: float, spec: PostprocessSpec
-) -> NDArray[np.bool_]:
-    """Remove connected parts that are tiny or nowhere certain; changes and returns `bone_kji`.
+def _calmed(hu: FloatArray) -> FloatArray:
+    """Return HU averaged with the four neighbours, so that noise decides less."""
+    padded = np.pad(hu, 1, mode="edge")
+    cross = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
+    calmed: FloatArray = np.float32(0.5) * hu + np.float32(0.125) * cross
+    return calmed
+
+
+def drop_crumbs(marks_kji: NDArray[np.uint8], voxel_mm3: float, spec: PostprocessSpec) -> None:
+    """Remove connected parts that are tiny or nowhere certain, in place.
 
     Parameters
     ----------
-    sure_kji
-        Where the network was certain, on the same grid.
+    marks_kji
+        0 background, 1 bone, 2 bone that the network is certain of; afterwards 0 and 1.
     """
-    labels, count = ndimage.label(bone_kji)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    sure = np.zeros(count + 1, dtype=bool)
-    sure[np.unique(labels[sure_kji])] = True
-    keep = sure & (sizes * voxel_mm3 >= spec.smallest_mm3)
-    keep[0] = False
-    bone_kji[...] = keep[labels]
-    return bone_kji
+    labels, count = ndimage.label(marks_kji)
+    bone = marks_kji > 0
+    found = labels[bone]
+    large = np.bincount(found, minlength=count + 1) * voxel_mm3 >= spec.smallest_mm3
+    certain = np.bincount(found[marks_kji[bone] > 1], minlength=count + 1) > 0
+    marks_kji[bone] = (large & certain)[found]

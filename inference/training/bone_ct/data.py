@@ -1,7 +1,8 @@
 """Training and held-out samples on the model's grid: `python -m training.bone_ct.data OUT`.
 
-A sample is one slice with its neighbours: `image` (3, size, size) int16 HU, `label` (size, size) uint8, the
-share of the pixel that is bone times 255, and `weight` (size, size) uint8, 0 where the label is not to be believed.
+A sample is one slice with its neighbours: `image` (3, size, size) int16 HU, `label` (size, size) uint8,
+the share of the pixel that is bone times 255, and `weight` (size, size) uint8, 0 where the label is not
+to be believed.
 """
 
 import argparse

@@ -154,9 +154,10 @@ def test_series_has_every_mandatory_attribute_when_written() -> None:
     wanted = (
         "PatientName PatientID PatientBirthDate PatientSex StudyInstanceUID StudyDate StudyTime "
         "ReferringPhysicianName StudyID AccessionNumber Modality SeriesInstanceUID SeriesNumber "
-        "PatientPosition FrameOfReferenceUID PositionReferenceIndicator Manufacturer InstanceNumber PixelSpacing "
-        "ImageOrientationPatient ImagePositionPatient SliceThickness SamplesPerPixel "
-        "PhotometricInterpretation Rows Columns BitsAllocated BitsStored HighBit PixelRepresentation PixelData ImageType RescaleIntercept "
-        "RescaleSlope KVP AcquisitionNumber SOPClassUID SOPInstanceUID"
+        "PatientPosition FrameOfReferenceUID PositionReferenceIndicator Manufacturer InstanceNumber "
+        "PixelSpacing ImageOrientationPatient ImagePositionPatient SliceThickness SamplesPerPixel "
+        "PhotometricInterpretation Rows Columns BitsAllocated BitsStored HighBit PixelRepresentation "
+        "PixelData ImageType RescaleIntercept RescaleSlope KVP AcquisitionNumber SOPClassUID "
+        "SOPInstanceUID"
     )
     assert [name for name in wanted.split() if name not in ds] == []

@@ -107,20 +107,30 @@ def test_hu_are_clipped_and_scaled_when_normalised() -> None:
     [(0.5, 600.0, True), (0.5, 0.0, False), (0.999, -50.0, True), (0.001, 1500.0, False), (0.6, 160.0, True)],
 )
 def test_hu_decide_only_where_the_network_is_unsure(chance: float, hu: float, bone: bool) -> None:
-    decided = refine(np.array([chance], np.float32), np.array([hu], np.float32), PostprocessSpec())
-    assert bool(decided[0]) is bone
+    decided = refine(
+        np.full((6, 6), chance, np.float32), np.full((6, 6), hu, np.float32), 1.0, PostprocessSpec()
+    )
+    assert (decided == bone).all()
+
+
+def test_small_holes_are_bone_when_enclosed() -> None:
+    chance = np.zeros((40, 40), np.float32)
+    chance[5:35, 5:35] = 1.0
+    chance[8:11, 8:11] = chance[15:25, 15:25] = 0.0
+    decided = refine(chance, np.full((40, 40), 160.0, np.float32), 1.0, PostprocessSpec(hole_mm2=20.0))
+    assert decided[8:11, 8:11].all()
+    assert not decided[15:25, 15:25].any()
+    assert not decided[:5].any()
 
 
 def test_crumbs_go_when_small_or_uncertain() -> None:
-    bone: NDArray[np.bool_] = np.zeros((8, 20, 20), dtype=bool)
-    bone[1:6, 1:6, 1:6] = True
-    bone[1:6, 10:15, 10:15] = True
-    bone[7, 18, 18] = True
-    sure = np.zeros_like(bone)
-    sure[2, 2, 2] = sure[7, 18, 18] = True
-    kept = drop_crumbs(bone, sure, 1.0, PostprocessSpec(smallest_mm3=50.0))
-    assert kept.sum() == 125
-    assert kept[1:6, 1:6, 1:6].all()
+    marks: NDArray[np.uint8] = np.zeros((8, 20, 20), dtype=np.uint8)
+    marks[1:6, 1:6, 1:6] = 1
+    marks[1:6, 10:15, 10:15] = 1
+    marks[2, 2, 2] = marks[7, 18, 18] = 2
+    drop_crumbs(marks, 1.0, PostprocessSpec(smallest_mm3=50.0))
+    assert marks.sum() == 125
+    assert (marks[1:6, 1:6, 1:6] == 1).all()
 
 
 def test_settings_come_from_a_card_when_known() -> None:
