@@ -220,9 +220,8 @@ def refine(
     Parameters
     ----------
     probability, hu
-    calm = _calmed(hu)[bone]
-    evidence = np.clip((calm - np.float32(spec.edge_hu)) / np.float32(spec.edge_width_hu), -1.0, 1.0)
-        is not overruled.
+        Arrays (H, W) of one slice at native resolution. Log odds are limited to +-6: a certain network is not
+        overruled.
     """
     limit = float(np.log(spec.threshold / (1 - spec.threshold)))
     # Below this probability the brightest HU could not make it bone: most of a slice is decided here.
