@@ -65,6 +65,12 @@ def _configure_environment() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
+    from django.conf import settings
+
+    if settings.configured:
+        raise pytest.UsageError(
+            "Django's settings were already read, from DJANGO_SETTINGS_MODULE or --ds: tests would write to that database. Unset it."
+        )
     _configure_environment()
 
 

@@ -214,7 +214,7 @@ class _Run:
         with tracer.start_as_current_span("analysis.segment"):
             labels = self._segment(card, volume)
         self._report(Stage.WRITE, _READ_SHARE + _INFER_SHARE, force=True)
-        with self.timings.measure("write"), tracer.start_as_current_span("analysis.write"):
+        with tracer.start_as_current_span("analysis.write"):
             self._write(card, sources, volume, labels)
 
     def _quiet_s(self) -> float:
@@ -271,6 +271,7 @@ class _Run:
         return result.labels_kji
 
     def _write(self, card: Card, sources: list[Dataset], volume: Volume, labels: NDArray[np.uint8]) -> None:
+        started = time.perf_counter()
         analysis, study = self.work.analysis, self.work.study
         described = self.runtime.describe()
         provenance = Provenance(
@@ -304,6 +305,7 @@ class _Run:
             ]
             sealed = self._stage("graph", gzip.compress(graph.to_json().encode()), staged)
             artefact = NewArtefact("graph", sealed, self.vault.seal(study.tenant_id, sealed, study.patient.key_id))
+            self.timings.seconds["write"] = time.perf_counter() - started
             self.timings.seconds["total"] = sum(self.timings.seconds.values())
             finish_analysis(
                 actor=self.scope.actor,

@@ -22,6 +22,8 @@ def configure_telemetry() -> None:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     # Query strings of DICOMweb hold patient identifiers, so nobody logs request lines but us.
     logging.getLogger("uvicorn.access").disabled = True
+    # The queue's own lines hold the arguments and signatures of jobs.
+    logging.getLogger("procrastinate").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -21,10 +21,10 @@ from django.conf import settings
 from gantry.foundation.outbox import WORKLIST, Cursor, get_cursor, group_name, list_events_after
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.foundation.threads import in_thread
-from gantry.identity.public import resolve_session
+from gantry.identity.public import is_session_alive, resolve_session
 from gantry.kernel.actor import Actor
 from gantry.kernel.errors import NotFoundError
-from gantry.tenancy.public import resolve_person
+from gantry.tenancy.public import is_actor_current, resolve_person
 from gantry.viewing.services import may_follow, parse_study_stream, visible_study_ids
 
 log = structlog.get_logger(__name__)
@@ -183,16 +183,12 @@ class EventsConsumer(AsyncWebsocketConsumer):
                 log.warning("events.delayed", error=type(error).__name__)
 
     async def _still_allowed(self) -> bool:
-        try:
-            actor = await in_thread(self._resolve)
-        except NotFoundError:
-            await self.close(ABSENT)
-            return False
-        if actor is None:
+        """Ask again whether session and membership hold; asking does not count as using the session."""
+        if not await in_thread(is_session_alive, self.actor.session):
             await self.close(SIGNED_OUT)
             return False
-        if actor.role is not self.actor.role or actor.institutions != self.actor.institutions:
-            await self.close(REFUSED)
+        if not await in_thread(is_actor_current, self.actor):
+            await self.close(ABSENT)
             return False
         for stream in list(self.subscriptions):
             if not await in_thread(self._may_follow, stream):

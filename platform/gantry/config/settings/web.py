@@ -43,7 +43,7 @@ STATICFILES_DIRS = [_env.web_dist] if _env.web_dist.is_dir() else []
 # The bundle's own names carry content hashes, so WhiteNoise serves the folder as it is.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
-DJANGO_VITE = {"default": {"dev_mode": False, "manifest_path": _env.web_dist / ".vite" / "manifest.json"}}
+DJANGO_VITE = {"default": {"dev_mode": False, "manifest_path": _env.web_dist / "manifest.json"}}
 
 # Uploads never come this way (the DICOM door reads its own body); pages and API send small JSON.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
