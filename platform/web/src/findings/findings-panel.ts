@@ -137,6 +137,7 @@ export class FindingsPanel extends LitElement {
   override render() {
     if (this.analyses === null) return html`<div class="empty muted" role="status">Loading results…</div>`;
     return html`
+      <h2 class="visually-hidden">Results of AI</h2>
       <slot></slot>
       ${this.analyses.length === 0 ? this.#renderEmpty() : nothing}
       ${repeat(

@@ -106,7 +106,7 @@ export class ResultCard extends LitElement {
         ${analysis.state === "done" ? nothing : runStatus(analysis)}
         ${
           analysis.is_stale
-            ? html`<div class="message warn" data-testid="stale-warning">${icon("alert")}
+            ? html`<div class="message warn small" data-testid="stale-warning">${icon("alert")}
                 <span>Newer images have arrived. This result belongs to revision ${analysis.study_revision} of the study;
                 the present one is ${this.revision}.</span></div>`
             : nothing

@@ -69,7 +69,8 @@ export class SeriesRail extends LitElement {
         white-space: nowrap;
       }
       .name {
-        overflow-wrap: anywhere;
+        hyphens: auto;
+        overflow-wrap: break-word;
       }
       @media (max-width: 720px) {
         ul {

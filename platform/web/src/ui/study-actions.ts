@@ -32,8 +32,10 @@ export class StudyActions extends LitElement {
         grid-template-columns: repeat(auto-fit, minmax(126px, 1fr));
         gap: 8px;
       }
-      :host > .button {
-        padding: 0 8px;
+      .button {
+        gap: 6px;
+        padding: 0 10px;
+        font-size: 0.875rem;
       }
       .choice {
         display: flex;

@@ -28,15 +28,16 @@ export class WorklistPage extends LitElement {
     css`
       main {
         display: grid;
-        grid-template-rows: auto minmax(0, 1fr) auto;
+        grid-template-rows: auto minmax(240px, 1fr) auto;
+        grid-template-columns: minmax(0, 1fr);
         gap: 12px;
         width: 100%;
         max-width: 1680px;
         margin: 0 auto;
         padding: 14px 16px;
+        overflow: auto;
       }
       .list {
-        min-height: 240px;
         overflow: auto;
       }
       .state {
@@ -86,8 +87,9 @@ export class WorklistPage extends LitElement {
       }
       @media (max-width: 720px) {
         main {
+          grid-template-rows: repeat(3, auto);
+          align-content: start;
           padding: 10px 0;
-          overflow: auto;
         }
         gantry-worklist-filters,
         nav {
@@ -335,6 +337,7 @@ export class WorklistPage extends LitElement {
     return html`
       <gantry-shell fixed .live=${this.live} @signed-in=${this.#signedIn}>
         <main>
+          <h1 class="visually-hidden">Worklist</h1>
           <gantry-worklist-filters
             .query=${this.query}
             @query-change=${(event: CustomEvent<WorklistQuery>) => this.#search(event.detail)}

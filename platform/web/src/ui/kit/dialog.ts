@@ -22,7 +22,7 @@ export class Dialog extends LitElement {
       dialog::backdrop {
         background: rgb(0 0 0 / 65%);
       }
-      header {
+      .head {
         position: sticky;
         top: 0;
         display: flex;
@@ -57,12 +57,12 @@ export class Dialog extends LitElement {
         aria-labelledby="heading"
         @close=${() => this.dispatchEvent(new CustomEvent("closed"))}
       >
-        <header>
+        <div class="head">
           <h2 id="heading">${this.heading}</h2>
           <button class="button quiet square" aria-label="Close" @click=${() => this.close()}>
             ${icon("cancel")}
           </button>
-        </header>
+        </div>
         <div class="body"><slot></slot></div>
       </dialog>
     `;

@@ -31,8 +31,22 @@ export class Notices extends LitElement {
         right: 12px;
         display: grid;
         gap: 8px;
-        width: min(420px, calc(100vw - 32px));
+        width: 336px;
         pointer-events: none;
+      }
+      /* Beside the image where there is a panel, over its lower edge where there is none: never over
+         the tags that say what may not be trusted. */
+      @media (max-width: 1100px) {
+        :host {
+          width: 276px;
+        }
+      }
+      @media (max-width: 720px) {
+        :host {
+          top: auto;
+          bottom: calc(60px + env(safe-area-inset-bottom));
+          width: calc(100vw - 24px);
+        }
       }
       .message {
         pointer-events: auto;
