@@ -38,11 +38,8 @@ TEMPLATES = [
 ]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = _env.state_dir / "static"
-STATICFILES_DIRS = [_env.web_dist] if _env.web_dist.is_dir() else []
-# The bundle's own names carry content hashes, so WhiteNoise serves the folder as it is.
-WHITENOISE_USE_FINDERS = True
-WHITENOISE_AUTOREFRESH = False
+STATIC_ROOT = _env.web_dist
+# The build is served as it is: its names carry content hashes.
 DJANGO_VITE = {"default": {"dev_mode": False, "manifest_path": _env.web_dist / "manifest.json"}}
 
 # Uploads never come this way (the DICOM door reads its own body); pages and API send small JSON.
