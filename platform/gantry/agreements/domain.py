@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from gantry.access.public import NEEDS_GRANT, may
+from gantry.access.domain import NEEDS_GRANT, may
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.decision import Decision
 from gantry.kernel.vocabulary import Activity, DataCategory, Place, ProcessingBoundary, Purpose, Role

@@ -7,7 +7,7 @@ from django.db import models
 from gantry.analyses.domain import Stage, State
 from gantry.foundation.models import TenantModel, parent_key
 from gantry.studies.domain import ReviewState
-from gantry.studies.models import StoredObject
+from gantry.studies.public import StoredObject
 
 
 class Analysis(TenantModel):
