@@ -44,7 +44,7 @@ def up(
         if detach:
             _start_detached(state, port, only or [], console)
         else:
-            _run_here(state, port, only or [], console)
+            _run_here(state, port, only or [], console, _command_names(context))
     except AlreadyRunningError as running:
         record = _record(state)
         where = f" at {record.url}" if record and record.url else ""
@@ -54,10 +54,11 @@ def up(
         raise typer.Exit(1) from None
 
 
-def _run_here(state: StateFolder, port: int, only: list[str], console: Console) -> None:
+def _run_here(
+    state: StateFolder, port: int, only: list[str], console: Console, commands: frozenset[str]
+) -> None:
     import asyncio
 
-    from gantry.cli.main import command_names
     from gantry.cli.reporter import ConsoleReporter
     from gantry.embedded.parts import Stack, choose_parts
     from gantry.embedded.supervisor import Supervisor
@@ -68,7 +69,7 @@ def _run_here(state: StateFolder, port: int, only: list[str], console: Console) 
 
     parts = choose_parts(only)
     with state.hold():
-        stack = Stack(state=state, commands=command_names(), first_web_port=port)
+        stack = Stack(state=state, commands=commands, first_web_port=port)
         asyncio.run(supervise())
 
 
@@ -165,6 +166,12 @@ def status(
             typer.echo(f"  {title}: {sentence}")
     if record is None:
         raise typer.Exit(3)
+
+
+def _command_names(context: typer.Context) -> frozenset[str]:
+    group = context.find_root().command
+    assert isinstance(group, typer.core.TyperGroup)
+    return frozenset(group.commands)
 
 
 def _record(state: StateFolder) -> StackRecord | None:
