@@ -1,6 +1,7 @@
 """What other parts may use of analyses."""
 
 from gantry.analyses.domain import State
+from gantry.analyses.housekeeping import sweep_orphans
 from gantry.analyses.models import Analysis, Finding
 from gantry.analyses.reading import (
     OpenedAnalysis,
@@ -25,4 +26,5 @@ __all__ = [
     "requeue_analysis",
     "review_finding",
     "start_analysis",
+    "sweep_orphans",
 ]

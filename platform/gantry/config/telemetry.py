@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 
 import structlog
 from opentelemetry import trace
@@ -24,6 +25,10 @@ def configure_telemetry() -> None:
     logging.getLogger("uvicorn.access").disabled = True
     # The queue's own lines hold the arguments and signatures of jobs.
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    # These libraries quote offending values in their warnings, and values are patient data.
+    warnings.filterwarnings("ignore", module=r"(highdicom|pydicom)(\.|$)")
+    # WhiteNoise answers with files read synchronously, which is what is wanted for files.
+    warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

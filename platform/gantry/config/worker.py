@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import structlog
 from django.db import connections
 from procrastinate.contrib.django import app as queue
 
-from gantry.analyses.public import list_open_analyses, requeue_analysis
+from gantry.analyses.public import list_open_analyses, requeue_analysis, sweep_orphans
 from gantry.foundation.scope import tenant_scope
 from gantry.kernel.actor import system_actor
 from gantry.studies.public import complete_due_studies
+from gantry.tenancy.public import list_tenant_ids
+from gantry.vault.public import get_vault
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +25,8 @@ log = structlog.get_logger(__name__)
 _QUEUES = {"default": 2, "analyses": 1}
 _QUIET_TICK_S, _REAPER_TICK_S, _STALLED_TICK_S = 0.5, 5.0, 10.0
 _STALLED_AFTER_S = 25.0
+#: No request or analysis lasts this long, so what nobody refers to by then was left by a crash.
+ORPHAN_AGE_S, _SWEEP_TICK_S = 6 * 3600, 3600.0
 
 
 def _complete_quiet_studies() -> None:
@@ -32,6 +37,13 @@ def _requeue_orphans() -> None:
     for tenant_id, analysis_id in list_open_analyses():
         with tenant_scope(system_actor(tenant_id)):
             requeue_analysis(analysis_id=analysis_id)
+
+
+def _sweep_objects() -> None:
+    get_vault().objects.sweep_partials(timedelta(seconds=ORPHAN_AGE_S))
+    for tenant_id in list_tenant_ids():
+        with tenant_scope(system_actor(tenant_id)):
+            sweep_orphans(older_than_s=ORPHAN_AGE_S)
 
 
 async def _retry_stalled_jobs(manager: object) -> None:
@@ -90,6 +102,7 @@ async def run_worker() -> None:
             tasks += [
                 asyncio.create_task(_every(_QUIET_TICK_S, "quiet", _in_thread(_complete_quiet_studies))),
                 asyncio.create_task(_every(_REAPER_TICK_S, "reaper", _in_thread(_requeue_orphans))),
+                asyncio.create_task(_every(_SWEEP_TICK_S, "sweep", _in_thread(_sweep_objects))),
                 asyncio.create_task(
                     _every(_STALLED_TICK_S, "stalled", lambda: _retry_stalled_jobs(app.job_manager))
                 ),

@@ -25,7 +25,7 @@ from gantry.studies.domain import ReviewState, StudyState, fold_name
 from gantry.studies.errors import ReferralError
 from gantry.studies.events import ReferralChanged, ResultsChanged, StudyCompleted
 from gantry.studies.ingest import imaging_facts, stored_columns
-from gantry.studies.models import Instance, Series, Study, StudyGrant
+from gantry.studies.models import Instance, QuarantinedInstance, Series, Study, StudyGrant
 from gantry.studies.parsing.model import ParsedInstance
 from gantry.studies.policies import SEE_STUDY, subject_of, visible_studies
 from gantry.tenancy.public import list_members
@@ -283,3 +283,11 @@ def set_result_review(
 def count_studies() -> int:
     """Return how many studies the tenant holds; for commands of the platform, never for a request."""
     return Study.objects.count()
+
+
+@atomic_service
+def list_object_ids() -> set[UUID]:
+    """Return the objects that the tenant's studies and quarantine refer to; for housekeeping."""
+    stored = Instance.objects.values_list("object_id", flat=True)
+    quarantined = QuarantinedInstance.objects.values_list("object_id", flat=True)
+    return set(stored) | set(quarantined)

@@ -148,6 +148,13 @@ def find_tenant(slug: str) -> TenantId | None:
     return TenantId(row[0]) if row and row[0] else None
 
 
+def list_tenant_ids() -> list[TenantId]:
+    """Return every tenant's id; for housekeeping, never for a request."""
+    with connection.cursor() as cursor:
+        cursor.execute("select gantry.tenant_ids()")
+        return [TenantId(row[0]) for row in cursor.fetchall()]
+
+
 @atomic_service
 def get_tenant() -> Tenant:
     """Return the tenant of the scope."""

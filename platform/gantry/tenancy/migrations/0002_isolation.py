@@ -75,5 +75,6 @@ class Migration(migrations.Migration):
             "table (slug text, account_id uuid, user_id uuid, tenant_id uuid, role text, networks text, institutions uuid[])",
             FIND_TOKEN,
         ),
+        definer_function("tenant_ids()", "setof uuid", "select id from tenancy_tenant"),
         definer_function("find_tenant(slug text)", "uuid", "select id from tenancy_tenant where tenancy_tenant.slug = $1"),
     ]
