@@ -15,11 +15,12 @@ from channels.sessions import CookieMiddleware  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
 
 from gantry.dicomweb.app import door  # noqa: E402
+from gantry.foundation.web.tracing import traced  # noqa: E402
 from gantry.viewing.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": door(get_asgi_application()),
+        "http": traced(door(get_asgi_application())),
         "websocket": CookieMiddleware(URLRouter(websocket_urlpatterns)),
     }
 )

@@ -17,6 +17,7 @@ from django.db import connections
 from procrastinate.contrib.django import app as queue
 
 from gantry.foundation.scope import current_scope, tenant_scope
+from gantry.foundation.tracing import continue_trace, current_trace
 from gantry.kernel.actor import system_actor
 from gantry.kernel.ids import TenantId
 
@@ -53,15 +54,17 @@ class Job:
         """Add the job in the transaction in progress."""
         tenant_id = current_scope().tenant_id
         texts = {key: str(value) for key, value in arguments.items()}
-        self.task.defer(tenant_id=str(tenant_id), arguments=texts, mac=_mac(self.name, tenant_id, texts))
+        self.task.defer(
+            tenant_id=str(tenant_id), arguments=texts, mac=_mac(self.name, tenant_id, texts), trace=current_trace()
+        )
 
-    def _run(self, *, tenant_id: str, arguments: dict[str, str], mac: str) -> None:
+    def _run(self, *, tenant_id: str, arguments: dict[str, str], mac: str, trace: str = "") -> None:
         expected = _mac(self.name, UUID(tenant_id), arguments)
         if not hmac.compare_digest(expected, mac):
             log.error("job.forged", task=self.name)
             raise ForgedJobError("The job's arguments do not carry our signature.")
         try:
-            with tenant_scope(system_actor(TenantId(UUID(tenant_id)))):
+            with continue_trace(trace, self.name), tenant_scope(system_actor(TenantId(UUID(tenant_id)))):
                 self.function(**{key: UUID(value) for key, value in arguments.items()})
         finally:
             connections.close_all()
