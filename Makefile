@@ -42,7 +42,7 @@ lock: ## Pin every dependency again (UPGRADE=--upgrade for newer ones)
 		-c requirements/run.txt -o requirements/dev.txt
 	$(LOCK) $(UPGRADE) --no-deps --python-version 3.11 requirements/triton.in -o requirements/triton.txt
 	$(LOCK) $(UPGRADE) --python-version 3.11 requirements/node.in -o requirements/node.txt
-	@! grep -nE 'https?:|file:|index-url|find-links|^ *-e ' requirements/*.txt
+	@! grep -nE 'https?:|file:|^ *-[^-]|^--' requirements/*.txt
 
 clean: ## Remove what was built and cached; data and environments stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache platform/web/dist

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "platform"))
@@ -16,6 +17,15 @@ from gantry.embedded.state import EmbeddedError, make_own_folder  # noqa: E402
 from python import ensure_environment, ensure_triton  # noqa: E402
 from system import ensure_system_packages  # noqa: E402
 from web import ensure_bundle, run_npm  # noqa: E402
+
+
+def wait_for_turn(turnstile: BinaryIO) -> None:
+    """Let one bootstrap at a time work in one checkout."""
+    try:
+        fcntl.flock(turnstile, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("  Another start prepares this checkout; waiting for it …")
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
 
 
 def main(words: list[str]) -> int:
@@ -31,7 +41,7 @@ def main(words: list[str]) -> int:
     begun = time.monotonic()
     with_tests = words[0] == "dev"
     with (ROOT / "pyproject.toml").open("rb") as turnstile:
-        fcntl.flock(turnstile, fcntl.LOCK_EX)  # one bootstrap at a time in one checkout
+        wait_for_turn(turnstile)
         ensure_system_packages(with_tests=with_tests, log=log)
         ensure_environment(ROOT, with_tests=with_tests, log=log)
         ensure_triton(ROOT, log=log)

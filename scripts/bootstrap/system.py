@@ -37,7 +37,9 @@ def find_missing(*, with_tests: bool) -> list[Missing]:
     if detect.is_triton_platform() and "libpython" not in hidden and not detect.find_libpython(wanted):
         missing.append(Missing((f"libpython3.{wanted}",), "models run on ONNX Runtime inside the worker"))
     if "egl" not in hidden and not detect.find_egl() and not detect.find_osmesa():
-        missing.append(Missing(("libegl1",), "pictures are computed by numpy instead of VTK"))
+        missing.append(
+            Missing(("libegl1", "libgl1-mesa-dri"), "pictures are computed by numpy instead of VTK")
+        )
     has_browser = detect.find_chromium() and detect.find_chromedriver()
     if with_tests and "chromium" not in hidden and not has_browser:
         missing.append(Missing(("chromium", "chromium-driver"), "browser tests are left out"))

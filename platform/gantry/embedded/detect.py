@@ -19,6 +19,14 @@ NODE_MINIMUM = "20.19, or 22.12 and later"
 TRITON_MINORS = (11, 12, 13)
 """Python 3 minors that Triton's wheel has a stub for and our locks have packages for."""
 
+_EGL_DRIVERS = (
+    "usr/lib/*/dri/*swrast_dri.so",
+    "usr/lib*/dri/*swrast_dri.so",
+    "usr/lib/*/libgallium-*.so",
+    "usr/lib*/libgallium-*.so",
+    "usr/share/glvnd/egl_vendor.d/*nvidia*.json",
+)
+
 
 def find_program(*names: str) -> Path | None:
     """Return the first of ``names`` found on PATH or in the system's own folders."""
@@ -59,8 +67,12 @@ def find_libpython(minor: int) -> Path | None:
 
 
 def find_egl() -> Path | None:
-    """Return the EGL library that VTK renders with off screen, on a GPU or in software."""
-    return None if "egl" in hidden_parts() else find_library("libEGL.so.1")
+    """Return the EGL library that VTK renders with off screen, if there is a driver for it.
+
+    The library alone is not enough: without a driver, Mesa's for software or NVIDIA's, VTK crashes.
+    """
+    library = None if "egl" in hidden_parts() else find_library("libEGL.so.1")
+    return library if library and any(any(Path("/").glob(where)) for where in _EGL_DRIVERS) else None
 
 
 def find_osmesa() -> Path | None:

@@ -162,9 +162,13 @@ def _rendering(_state: StateFolder) -> Finding:
     if osmesa := detect.find_osmesa():
         return Finding("rendering", Verdict.OK, f"VTK in software on OSMesa ({osmesa})")
     hidden = "egl" in hidden_parts()
-    why = "EGL is hidden by GANTRY_HIDE." if hidden else "There is neither libEGL.so.1 nor libOSMesa."
+    why = "EGL is hidden by GANTRY_HIDE." if hidden else "There is neither EGL with a driver nor OSMesa."
     return Finding(
-        "rendering", Verdict.FALLBACK, "numpy: slices, MPR and projections", why, "apt-get install libegl1"
+        "rendering",
+        Verdict.FALLBACK,
+        "numpy: slices, MPR and projections",
+        why,
+        "apt-get install libegl1 libgl1-mesa-dri",
     )
 
 

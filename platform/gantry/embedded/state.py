@@ -71,7 +71,7 @@ class StateFolder:
         """Return where a process writes, as short as it can be said from here."""
         path = self.logs / f"{name}.log"
         here = Path.cwd()
-        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+        return str(path.relative_to(here) if path.is_relative_to(here) and here != Path("/") else path)
 
     @property
     def objects(self) -> Path:

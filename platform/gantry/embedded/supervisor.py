@@ -119,9 +119,9 @@ class Supervisor:
             await event.wait()
         self._record.url = self._stack.url
         self._record.fallbacks = dict(self._stack.fallbacks)
+        await asyncio.to_thread(self._reporter.up)
         self._record.is_up = True
         self._record.write()
-        await asyncio.to_thread(self._reporter.up)
 
     async def _keep(self, part: Part) -> None:
         """Start ``part`` when what it waits for is there, and again whenever it ends."""
