@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gantry.cli import database, demo, doctor, importing, stack, worker
+from gantry.cli import database, demo, doctor, importing, stack, tenancy, worker
 from gantry.config.env import load_env_file
 from gantry.embedded.state import DEFAULT_STATE, StateFolder
 
@@ -26,7 +26,7 @@ app = typer.Typer(
 _BEFORE_A_STACK = frozenset({"up", "down", "status", "doctor"})
 """Commands that find the embedded stack themselves; the others are told where it is."""
 
-for module in (stack, doctor, database, demo, importing, worker):
+for module in (stack, doctor, database, demo, importing, tenancy, worker):
     module.register(app)
 
 

@@ -18,6 +18,7 @@ from gantry.tenancy.services import (
     ping_database,
     resolve_person,
     resolve_token,
+    revoke_token,
 )
 from gantry.tenancy.views import TenantAPIView
 
@@ -43,5 +44,6 @@ __all__ = [
     "resolve_actor",
     "resolve_person",
     "resolve_token",
+    "revoke_token",
     "session_digest",
 ]
