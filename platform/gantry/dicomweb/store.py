@@ -160,6 +160,14 @@ async def _files(request: Request, content_type: ContentType) -> AsyncIterator[_
         raise MalformedBodyError("The connection ended before the body did; nothing was stored.") from None
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A whole file in memory; of one that is too large, nothing was kept."""
+
+    memory: MemFile
+    is_too_large: bool
+
+
 class _Receiver:
     """Takes files into memory, has them parsed in the sandbox, and stages their ciphertext."""
 
@@ -168,8 +176,7 @@ class _Receiver:
         self.limiter = limiter
         self.wanted_study = wanted_study
         self.received: list[Received] = []
-        self._batch: list[MemFile] = []
-        self._too_large: set[int] = set()
+        self._batch: list[_File] = []
         self._working: asyncio.Task[None] | None = None
 
     async def read(self, chunks: AsyncIterator[_Chunk]) -> None:
@@ -191,7 +198,7 @@ class _Receiver:
                         is_large = True
                     if not chunk.is_end:
                         continue
-                    await self._take(file, is_refused=is_refused)
+                    await self._take(_File(file, is_refused))
                     if is_large:
                         await self._flush()
                         await held.aclose()
@@ -200,13 +207,11 @@ class _Receiver:
             finally:
                 file.close()
 
-    async def _take(self, file: MemFile, *, is_refused: bool) -> None:
-        if is_refused:
-            self._too_large.add(id(file))
+    async def _take(self, file: _File) -> None:
         self._batch.append(file)
         if len(self.received) + len(self._batch) > MAX_FILES:
             raise MalformedBodyError(f"One request may hold {MAX_FILES} instances at most; send the rest in another.")
-        if len(self._batch) >= BATCH_FILES or sum(one.size for one in self._batch) >= BATCH_BYTES:
+        if len(self._batch) >= BATCH_FILES or sum(one.memory.size for one in self._batch) >= BATCH_BYTES:
             await self._hand_over()
 
     async def _hand_over(self) -> None:
@@ -221,26 +226,28 @@ class _Receiver:
         await self._wait()
 
     async def _wait(self) -> None:
-        working, self._working = self._working, None
-        if working is not None:
-            await working
+        if self._working is not None:
+            # Shielded: a request that is cancelled waits in `drop` for what is being staged, and forgets it.
+            await asyncio.shield(self._working)
+            self._working = None
 
-    async def _stage(self, batch: Sequence[MemFile]) -> None:
+    async def _stage(self, batch: Sequence[_File]) -> None:
+        files = [one.memory for one in batch]
         try:
             with tracer.start_as_current_span("stow.parse"):
-                parsed = await self.limiter.parsers.parse_batch(batch)
+                parsed = await self.limiter.parsers.parse_batch(files)
             with tracer.start_as_current_span("stow.seal"):
-                sealed = await in_thread(self._seal, batch)
+                sealed = await in_thread(self._seal, files)
         except ParserUnavailableError:
             raise BusyError("Files cannot be checked at the moment; try again in a minute.") from None
         finally:
-            for file in batch:
+            for file in files:
                 file.close()
         for file, one, result in zip(batch, sealed, parsed, strict=True):
             self.received.append(Received(one, self._judge(file, result)))
 
-    def _judge(self, file: MemFile, result: ParsedInstance | Rejection) -> ParsedInstance | Rejection:
-        if id(file) in self._too_large:
+    def _judge(self, file: _File, result: ParsedInstance | Rejection) -> ParsedInstance | Rejection:
+        if file.is_too_large:
             limit = settings.MAX_INSTANCE_BYTES // (1024 * 1024)
             return Rejection("dicom.too_large", f"The file is larger than {limit} MB, the most this installation takes.")
         if isinstance(result, ParsedInstance) and self.wanted_study not in (None, result.study_instance_uid):
@@ -253,13 +260,18 @@ class _Receiver:
             )
         return result
 
-    def _seal(self, batch: Sequence[MemFile]) -> list[SealedObject]:
+    def _seal(self, files: Sequence[MemFile]) -> list[SealedObject]:
         vault = get_vault()
-        sealed = []
-        for file in batch:
-            with vault.begin(self.actor.tenant_id) as writer:
-                writer.write(file.view())
-                sealed.append(writer.commit())
+        sealed: list[SealedObject] = []
+        try:
+            for file in files:
+                with vault.begin(self.actor.tenant_id) as writer:
+                    writer.write(file.view())
+                    sealed.append(writer.commit())
+        except BaseException:
+            for one in sealed:
+                vault.discard(one)
+            raise
         return sealed
 
     async def drop(self) -> None:
@@ -267,7 +279,7 @@ class _Receiver:
         if self._working is not None:
             await asyncio.wait([self._working])
         for file in self._batch:
-            file.close()
+            file.memory.close()
         vault = get_vault()
         for one in self.received:
             await in_thread(vault.discard, one.sealed)
