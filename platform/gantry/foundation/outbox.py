@@ -7,6 +7,7 @@ rows again after a second or two.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -74,6 +75,12 @@ def emit(event: DomainEvent, *, streams: tuple[str, ...], clock: Clock) -> None:
         transaction.on_commit(functools.partial(ring, current_tenant_id(), name), robust=True)
     for job in _subscribers.get(event.NAME, []):
         job.defer(**{field: value for field, value in event.ids().items() if field in job.parameters})
+
+
+def lock_streams(names: Iterable[str]) -> None:
+    """Lock streams that this transaction will emit to, in the one order that everybody keeps."""
+    for name in sorted(names):
+        _lock_stream(name)
 
 
 def get_cursor(name: str) -> Cursor:

@@ -19,7 +19,7 @@ from django.db import IntegrityError, OperationalError
 
 from gantry.agreements.public import require
 from gantry.audit.public import Entry, Kind, Outcome, record
-from gantry.foundation.outbox import WORKLIST, emit, study_stream
+from gantry.foundation.outbox import WORKLIST, emit, lock_streams, study_stream
 from gantry.foundation.scope import unit_of_work
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
@@ -161,6 +161,7 @@ class _Batch:
         self.series: dict[str, Series] = {}
         self.known: dict[str, Instance] = {}
         self.new: list[Instance] = []
+        #: Studies and patients that this request brought in.
         self.fresh: set[UUID] = set()
 
     def store(self, received: Sequence[Received]) -> list[tuple[IngestOutcome, bool]]:
@@ -187,7 +188,12 @@ class _Batch:
         uid = parsed.study_instance_uid
         if uid in self.studies:
             return
-        study = Study.objects.select_for_update().select_related("patient").filter(study_instance_uid=uid).first()
+        study = (
+            Study.objects.select_for_update(of=("self",))
+            .select_related("patient")
+            .filter(study_instance_uid=uid)
+            .first()
+        )
         if study is None:
             patient = self._open_patient(parsed)
             study = Study(
@@ -221,8 +227,11 @@ class _Batch:
             birth_date=facts.birth_date,
             sex=facts.sex[:16],
         )
+        offered = patient.pk
         Patient.objects.bulk_create([patient], ignore_conflicts=True)
         patient = Patient.objects.get(**identity)
+        if patient.pk == offered:
+            self.fresh.add(patient.pk)
         self.vault.keys.create_key(self.actor.tenant_id, patient.key_id)
         return patient
 
@@ -354,7 +363,11 @@ class _Batch:
             elif study.pk in self.fresh:
                 # Every file that would have founded it went to quarantine.
                 study.delete()
-        # Announced last: the stream's row stays locked until the commit.
+                if study.patient.pk in self.fresh and not Study.objects.filter(patient=study.patient).exists():
+                    study.patient.delete()
+        # Announced last: the streams' rows stay locked until the commit. Who works on one of the studies
+        # locks its stream before the worklist's, so all of ours come before it, too.
+        lock_streams(study_stream(study.pk) for study in self.studies.values() if added.get(study.pk))
         for study in sorted(self.studies.values(), key=lambda one: str(one.pk)):
             if added.get(study.pk):
                 kind = StudyArrived if study.pk in self.fresh else StudyChanged
