@@ -14,14 +14,13 @@ test("decodeRing_refuses_half_a_point", () => {
 });
 
 test("outlines_refuse_an_encoding_when_it_is_unknown", () => {
-  const contours = { encoding: "svg" as "quarter-pixel-delta-v1", series_instance_uid: "1", slices: {} };
+  const contours = { encoding: "svg" as "quarter-pixel-delta-v1", slices: {} };
   expect(() => new Outlines(contours)).toThrow("unknown encoding");
 });
 
 test("outlines_know_their_slices_when_asked", () => {
   const outlines = new Outlines({
     encoding: "quarter-pixel-delta-v1",
-    series_instance_uid: "1",
     slices: { "1.2": [[0, 0, 4, 0, 0, 4]], "1.3": [] },
   });
   expect([outlines.has("1.2"), outlines.has("1.3"), outlines.has("1.4")]).toEqual([true, false, false]);

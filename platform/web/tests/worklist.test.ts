@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import type { Analysis, Series, StudyRow } from "../src/api/types";
+import type { Analysis, Finding, Series, StudyRow } from "../src/api/types";
+import { currentFindings } from "../src/findings/overlay-store";
 import { age, bytes, day, parseDay, personName } from "../src/ui/kit/format";
 import { keepSame, patchAnalysis } from "../src/ui/study-store";
 import {
@@ -19,36 +20,62 @@ const row = (id: string, state: StudyRow["analysis"]["state"] = "queued"): Study
     analysis: { id: "a", state, progress: 0, sentence: "" },
   }) as StudyRow;
 
-test("patchRow_shows_progress_when_an_event_is_about_it", () => {
-  const patched = patchRow(row("1"), {
+const CHANGED = "analysis.changed.v1";
+
+test("patchRow_shows_progress_when_an_event_is_about_its_run", () => {
+  const patched = patchRow(row("1"), CHANGED, {
     study_id: "1",
-    analysis: { id: "a", state: "running", progress: 0.5 },
+    analysis_id: "a",
+    state: "running",
+    progress: 0.5,
   });
   expect(patched.analysis).toMatchObject({ state: "running", progress: 0.5 });
+  expect(patched.state).toBe("complete");
 });
 
-test("patchRow_leaves_other_rows_alone", () => {
-  const other = row("2");
-  expect(patchRow(other, { study_id: "1", review: "accepted" })).toBe(other);
+test("patchRow_leaves_rows_alone_when_an_event_is_about_others", () => {
+  const untouched = row("2");
+  expect(patchRow(untouched, "study.changed.v1", { study_id: "1", state: "receiving" })).toBe(untouched);
+  expect(patchRow(untouched, CHANGED, { study_id: "2", analysis_id: "b", state: "running" })).toBe(untouched);
 });
 
 test("patchRow_ignores_progress_when_the_run_is_over", () => {
-  const late = patchRow(row("1", "done"), {
+  const late = patchRow(row("1", "done"), CHANGED, {
     study_id: "1",
-    analysis: { id: "a", state: "running", progress: 0.9 },
+    analysis_id: "a",
+    state: "running",
+    progress: 0.9,
   });
   expect(late.analysis.state).toBe("done");
 });
 
+test("patchRow_takes_state_and_review_when_the_study_changes", () => {
+  const receiving = { ...row("1"), state: "receiving" } as StudyRow;
+  expect(patchRow(receiving, "study.completed.v1", { study_id: "1", state: "complete" }).state).toBe(
+    "complete",
+  );
+  const reviewed = patchRow(receiving, "study.results_changed.v1", { study_id: "1", review: "accepted" });
+  expect([reviewed.review, reviewed.state]).toEqual(["accepted", "receiving"]);
+});
+
 test("needsRefetch_is_told_by_what_a_row_cannot_know", () => {
   const rows = [row("1", "running")];
+  const about = (state: string, analysis_id = "a") =>
+    needsRefetch(CHANGED, { study_id: "1", analysis_id, state }, rows);
   expect(needsRefetch("study.arrived.v1", { study_id: "9" }, rows)).toBe(true);
-  expect(
-    needsRefetch("analysis.progressed.v1", { study_id: "1", analysis: { state: "running" } }, rows),
-  ).toBe(false);
-  expect(needsRefetch("analysis.finished.v1", { study_id: "1", analysis: { state: "done" } }, rows)).toBe(
-    true,
-  );
+  expect([about("running"), about("done"), about("queued", "b")]).toEqual([false, true, true]);
+});
+
+test("currentFindings_list_regions_after_their_finding_when_there_are_some", () => {
+  const finding = (id: string, number: number, part_of: number | null) =>
+    ({ id, number, part_of }) as Finding;
+  const findings = [finding("w1", 1, null), finding("w2", 2, null), finding("p1", 3, 1)];
+  const analyses = [
+    { state: "failed", model: { name: "m" }, findings: [finding("x", 1, null)] },
+    { state: "done", model: { name: "m" }, findings },
+    { state: "done", model: { name: "m" }, findings: [finding("older", 1, null)] },
+  ] as Analysis[];
+  expect(currentFindings(analyses).map(({ id }) => id)).toEqual(["w1", "p1", "w2"]);
 });
 
 test("newIds_marks_nothing_when_the_list_is_first_loaded", () => {

@@ -34,7 +34,7 @@ export const reviewFinding = (
   sendJson(api(`/findings/${finding.id}/review`), {
     method: "POST",
     body: { decision, reason },
-    headers: finding.etag ? { "If-Match": finding.etag } : {},
+    headers: { "If-Match": finding.etag },
   });
 
 export const completeStudy = (id: string): Promise<void> =>
@@ -46,11 +46,8 @@ export const createReferral = (studyId: string, personId: string, until: string)
 export const deleteReferral = (studyId: string, id: string): Promise<void> =>
   sendJson(api(`/studies/${studyId}/referrals/${id}`), { method: "DELETE" });
 
-export const confirmReferral = (studyId: string, id: string): Promise<void> =>
-  sendJson(api(`/studies/${studyId}/referrals/${id}/confirm`), { method: "POST", body: {} });
-
-export const listReferrers = (text: string): Promise<(Person & { email: string })[]> =>
-  sendJson(api(`/people?role=referrer&q=${encodeURIComponent(text)}`));
+export const listReferrers = async (): Promise<Person[]> =>
+  (await sendJson<{ people: Person[] }>(api("/people"))).people;
 
 export const listModels = async (): Promise<ModelSummary[]> =>
   (await sendJson<{ models: ModelSummary[] }>(api("/models"))).models;

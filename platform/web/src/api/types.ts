@@ -8,6 +8,7 @@ export interface Person {
 export interface Institution {
   id: string;
   name: string;
+  is_default?: boolean;
 }
 
 export interface Bootstrap {
@@ -17,7 +18,7 @@ export interface Bootstrap {
   permissions: string[];
   institutions: Institution[];
   csrf_token: string;
-  urls: { api: string; dicomweb: string; ws: string; worklist: string; logout: string };
+  urls: { api: string; dicomweb: string; ws: string; worklist: string; sessions: string; logout: string };
   agreement: { in_force: boolean; sentence: string };
   study_id?: string;
 }
@@ -39,7 +40,7 @@ export interface AnalysisSummary {
   sentence: string;
   model: string;
   model_version: string;
-  study_revision: number;
+  study_revision: number | null;
 }
 
 export interface StudyRow {
@@ -135,14 +136,14 @@ export interface Series {
 export interface Referral {
   id: string;
   person: Person;
-  until: string;
+  until: string | null;
+  /** How it came about, in words. */
   state: string;
 }
 
 export interface ReferralCandidate {
   person: Person;
   reason: string;
-  confidence: number | string;
 }
 
 export interface Study extends StudyRow {
@@ -161,7 +162,11 @@ export interface Measurement {
 
 export interface Finding {
   id: string;
-  etag?: string;
+  etag: string;
+  /** Within its analysis. */
+  number: number;
+  /** Number of the finding that this is a connected region of; it follows that one's review. */
+  part_of: number | null;
   tracking_uid: string;
   label: string;
   concept: { value: string; scheme: string; meaning: string };
@@ -183,6 +188,7 @@ export interface Analysis {
     intended_use: string;
     limits: string[];
     is_reference: boolean;
+    disclaimer: string | null;
     weights_sha256: string;
   };
   state: RunState;
@@ -202,7 +208,6 @@ export interface Analysis {
 
 export interface Contours {
   encoding: "quarter-pixel-delta-v1";
-  series_instance_uid: string;
   slices: Record<string, number[][]>;
 }
 
@@ -224,16 +229,16 @@ export interface QuarantineItem {
   file_name?: string;
 }
 
-/** Ids and non-patient state only. */
+/** What an event says: ids and non-patient state only. */
 export interface LiveData {
   study_id?: string;
-  analysis?: Partial<AnalysisSummary> & { stage?: string };
-  review?: ReviewSummary;
+  /** Of the study, the analysis or the finding, as the event's name says. */
   state?: string;
   revision?: number;
+  review?: ReviewSummary;
   finding_id?: string;
   analysis_id?: string;
-  progress?: number;
   stage?: string;
+  progress?: number;
   sentence?: string;
 }

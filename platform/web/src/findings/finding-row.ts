@@ -2,7 +2,7 @@ import { css, html, LitElement, nothing, svg } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { asProblem } from "../api/problem";
 import type { Finding, ReviewState } from "../api/types";
-import { moment, quantity } from "../ui/kit/format";
+import { count, moment, quantity } from "../ui/kit/format";
 import { icon } from "../ui/kit/icons";
 import { reviewChip } from "../ui/kit/status";
 import { controls } from "../ui/kit/styles";
@@ -83,6 +83,22 @@ export class FindingRow extends LitElement {
         border-bottom: 1px solid var(--line-strong);
         cursor: pointer;
       }
+      summary {
+        display: flex;
+        align-items: center;
+        gap: 6px;
+        min-height: var(--touch);
+        cursor: pointer;
+      }
+      .region {
+        justify-content: space-between;
+        width: 100%;
+        padding: 0 10px;
+        font-weight: 400;
+      }
+      .region[aria-current="true"] {
+        border-color: var(--accent);
+      }
       .decide {
         display: grid;
         grid-template-columns: 1fr 1fr;
@@ -92,6 +108,9 @@ export class FindingRow extends LitElement {
   ];
 
   @property({ attribute: false }) finding!: Finding;
+  /** Connected regions of it; they follow its review. */
+  @property({ attribute: false }) parts: readonly Finding[] = [];
+  @property() currentId = "";
   @property({ attribute: false }) areas: readonly AreaPoint[] = [];
   @property({ type: Number }) sliceCount = 0;
   @property({ type: Number }) sliceIndex = -1;
@@ -160,6 +179,30 @@ export class FindingRow extends LitElement {
     </div>`;
   }
 
+  #renderParts() {
+    if (this.parts.length === 0) return nothing;
+    return html`<details data-testid="finding-parts">
+      <summary class="muted small">${icon("layers", "small")}${count(this.parts.length, "region")}${icon("down", "small")}</summary>
+      <ul>
+        ${this.parts.map((part, at) => {
+          const [size] = part.measurements;
+          return html`<li>
+            <button
+              class="button quiet region"
+              aria-current=${part.id === this.currentId}
+              data-testid="finding-part"
+              @click=${() => this.#say("finding-jump", { finding: part })}
+            >
+              <span>Region ${at + 1}</span>
+              ${size ? html`<span class="number">${quantity(size.value)} ${size.unit_display || size.unit}</span>` : nothing}
+              ${part.review.state === "rejected" ? reviewChip("rejected") : nothing}
+            </button>
+          </li>`;
+        })}
+      </ul>
+    </details>`;
+  }
+
   #renderOutline() {
     if (this.isOutlineLoading) return html`<p class="muted small" role="status">Loading the outline…</p>`;
     if (!this.outlineError) return nothing;
@@ -171,7 +214,7 @@ export class FindingRow extends LitElement {
 
   /** Anywhere on the row that is not a control of its own goes to the finding. */
   #click(event: MouseEvent): void {
-    const own = "button, select, textarea, label, gantry-review-form, .sparkline";
+    const own = "button, summary, select, textarea, label, gantry-review-form, .sparkline";
     const isOnControl = event.composedPath().some((at) => at instanceof Element && at.matches(own));
     if (!isOnControl) this.#say("finding-jump", { finding: this.finding });
   }
@@ -212,7 +255,7 @@ export class FindingRow extends LitElement {
             html`<dt class="muted">${name}</dt><dd>${quantity(value)} ${unit_display || unit}</dd>`,
         )}
       </dl>
-      ${this.#renderOutline()} ${this.#renderReview(state)}
+      ${this.#renderParts()} ${this.#renderOutline()} ${this.#renderReview(state)}
       ${
         this.isRejecting
           ? html`<gantry-review-form

@@ -7,7 +7,7 @@ import { count } from "../ui/kit/format";
 import { icon } from "../ui/kit/icons";
 import { controls } from "../ui/kit/styles";
 import "./finding-row";
-import type { OverlayStore } from "./overlay-store";
+import { isWhole, type OverlayStore, partsOf } from "./overlay-store";
 import "./result-card";
 import type { AreaPoint } from "./sparkline";
 
@@ -71,13 +71,15 @@ export class FindingsPanel extends LitElement {
     return { points, count: slices.length };
   }
 
-  #renderFinding(finding: Finding) {
+  #renderFinding(finding: Finding, parts: readonly Finding[]) {
     const { points, count: sliceCount } = this.#areas(finding);
     const isHere = finding.series_instance_uid === this.place.seriesInstanceUid;
-    const isCurrent = finding.id === this.currentId;
+    const isCurrent = [finding, ...parts].some(({ id }) => id === this.currentId);
     return html`<gantry-finding-row
       ?current=${isCurrent}
       .finding=${finding}
+      .parts=${parts}
+      .currentId=${this.currentId}
       .areas=${points}
       .sliceCount=${sliceCount}
       .sliceIndex=${isHere ? this.place.index : -1}
@@ -93,26 +95,20 @@ export class FindingsPanel extends LitElement {
   #renderAnalysis(analysis: Analysis) {
     const isRejected = (finding: Finding): boolean =>
       (this.pending.get(finding.id) ?? finding.review.state) === "rejected";
-    const rejected = analysis.findings.filter(isRejected);
-    const standing = analysis.findings.filter((finding) => !isRejected(finding));
+    const wholes = analysis.findings.filter(isWhole);
+    const rejected = wholes.filter(isRejected);
+    const standing = wholes.filter((finding) => !isRejected(finding));
+    const render = (finding: Finding) => this.#renderFinding(finding, partsOf(finding, analysis.findings));
     const input = this.study.series.find(
       (one) => one.series_instance_uid === analysis.input_series_instance_uid,
     );
     return html`<gantry-result-card .analysis=${analysis} .input=${input ?? null} .revision=${this.study.revision}>
-      ${repeat(
-        standing,
-        ({ id }) => id,
-        (finding) => this.#renderFinding(finding),
-      )}
+      ${repeat(standing, ({ id }) => id, render)}
       ${
         rejected.length > 0
           ? html`<details data-testid="rejected-findings">
               <summary>${icon("cancel", "small")}Rejected (${rejected.length})${icon("down", "small")}</summary>
-              ${repeat(
-                rejected,
-                ({ id }) => id,
-                (finding) => this.#renderFinding(finding),
-              )}
+              ${repeat(rejected, ({ id }) => id, render)}
             </details>`
           : nothing
       }

@@ -61,12 +61,19 @@ export class OverlayStore {
   }
 }
 
-/** Findings of the newest finished run of each model, as they are shown and stepped through. */
+/** Findings of the newest finished run of each model, each followed by its regions. */
 export function currentFindings(analyses: readonly Analysis[]): Finding[] {
   const models = new Set<string>();
-  return analyses.flatMap((analysis) => {
-    const isFirst = analysis.state === "done" && !models.has(analysis.model.name);
-    if (isFirst) models.add(analysis.model.name);
-    return isFirst ? analysis.findings : [];
+  return analyses.flatMap(({ state, model, findings }) => {
+    if (state !== "done" || models.has(model.name)) return [];
+    models.add(model.name);
+    return findings.filter(isWhole).flatMap((whole) => [whole, ...partsOf(whole, findings)]);
   });
+}
+
+export const isWhole = (finding: Finding): boolean => finding.part_of === null;
+
+/** The connected regions of a finding, largest first. */
+export function partsOf(whole: Finding, findings: readonly Finding[]): Finding[] {
+  return findings.filter(({ part_of }) => part_of === whole.number);
 }

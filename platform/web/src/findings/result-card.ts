@@ -114,7 +114,7 @@ export class ResultCard extends LitElement {
         ${
           model.is_reference
             ? html`<div class="message warn small">${icon("info")}
-                <span>Reference model for integration, not for clinical use.</span></div>`
+                <span>${model.disclaimer || "Reference model for integration, not for clinical use."}</span></div>`
             : nothing
         }
         <p class="small">${model.intended_use}</p>

@@ -3,7 +3,6 @@ import { customElement, property, state } from "lit/decorators.js";
 import { may } from "../api/bootstrap";
 import {
   completeStudy,
-  confirmReferral,
   createReferral,
   deleteReferral,
   listModels,
@@ -19,7 +18,6 @@ import { notify } from "./kit/notices";
 import { controls } from "./kit/styles";
 
 const REFERRAL_DAYS = 90;
-const TYPING_MS = 250;
 
 /** What may be done with the study as a whole; only what the role allows is offered. */
 @customElement("gantry-study-actions")
@@ -54,13 +52,13 @@ export class StudyActions extends LitElement {
   @property({ attribute: false }) study!: Study;
   @state() private open: "analyse" | "refer" | "complete" | "" = "";
   @state() private models: ModelSummary[] | null = null;
-  @state() private people: (Person & { email: string })[] = [];
+  @state() private people: Person[] = [];
+  @state() private search = "";
   @state() private chosen = "";
   @state() private until = "";
   @state() private isBusy = false;
   @state() private error: unknown = null;
   #idempotencyKey = "";
-  #typing: ReturnType<typeof setTimeout> | undefined;
 
   async #openAnalyse(): Promise<void> {
     // One key for this dialog: however often the button is pressed, one run starts.
@@ -76,7 +74,10 @@ export class StudyActions extends LitElement {
     const until = new Date(Date.now() + REFERRAL_DAYS * 86_400_000);
     this.until = until.toISOString().slice(0, 10);
     this.#show("refer");
-    await this.#find("");
+    this.search = "";
+    await this.#try(async () => {
+      this.people = await listReferrers();
+    });
   }
 
   #show(open: "analyse" | "refer" | "complete"): void {
@@ -85,12 +86,9 @@ export class StudyActions extends LitElement {
     this.open = open;
   }
 
-  async #find(text: string): Promise<void> {
-    try {
-      this.people = await listReferrers(text);
-    } catch (error) {
-      this.error = error;
-    }
+  /** The end of the chosen day, where the person who chooses is. */
+  #untilMoment(): string {
+    return new Date(`${this.until}T23:59:59`).toISOString();
   }
 
   async #try(task: () => Promise<void>): Promise<boolean> {
@@ -178,19 +176,14 @@ export class StudyActions extends LitElement {
     return html`
       ${referrals.map(
         (referral) => html`<div class="choice">
-          <span>${referral.person.name}<br /><span class="muted small">${referral.state}, until ${day(referral.until)}</span></span>
-          ${
-            referral.state === "proposed" && may("referral.confirm")
-              ? html`<button class="button" @click=${() => this.#act("Referral confirmed", () => confirmReferral(id, referral.id), true)}>Confirm</button>`
-              : nothing
-          }
+          <span>${referral.person.name}<br /><span class="muted small">${referral.state}${referral.until ? `, until ${day(referral.until)}` : ""}</span></span>
           <button class="button danger" @click=${() => this.#act("Referral withdrawn", () => deleteReferral(id, referral.id), true)}>Withdraw</button>
         </div>`,
       )}
       ${referral_candidates.map(
         ({ person, reason }) => html`<div class="choice">
           <span>${person.name}<br /><span class="muted small">${reason}</span></span>
-          <button class="button" @click=${() => this.#act(`Referred to ${person.name}`, () => createReferral(id, person.id, this.until), true)}>
+          <button class="button" @click=${() => this.#act(`Referred to ${person.name}`, () => createReferral(id, person.id, this.#untilMoment()), true)}>
             Refer
           </button>
         </div>`,
@@ -200,12 +193,11 @@ export class StudyActions extends LitElement {
 
   #renderRefer() {
     const typed = (event: Event): void => {
-      const text = (event.target as HTMLInputElement).value;
-      clearTimeout(this.#typing);
-      this.#typing = setTimeout(() => void this.#find(text), TYPING_MS);
+      this.search = (event.target as HTMLInputElement).value.trim().toLowerCase();
     };
+    const people = this.people.filter(({ name }) => name.toLowerCase().includes(this.search));
     const refer = (): Promise<void> =>
-      this.#act("Study referred", () => createReferral(this.study.id, this.chosen, this.until));
+      this.#act("Study referred", () => createReferral(this.study.id, this.chosen, this.#untilMoment()));
     return this.#renderDialog(
       "Refer to…",
       html`
@@ -215,10 +207,10 @@ export class StudyActions extends LitElement {
           <input type="search" autocomplete="off" autofocus data-testid="refer-search" @input=${typed} />
         </label>
         <div role="radiogroup" aria-label="Referring physician">
-          ${this.people.map(
+          ${people.map(
             (person) => html`<label class="choice">
               <input type="radio" name="person" .checked=${person.id === this.chosen} @change=${() => (this.chosen = person.id)} />
-              <span>${person.name}<br /><span class="muted small">${person.email}</span></span>
+              <span>${person.name}</span>
             </label>`,
           )}
         </div>

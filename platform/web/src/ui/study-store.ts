@@ -15,16 +15,14 @@ const DECIDED: Record<ReviewRequest["decision"], ReviewState> = {
 
 /** A run after a live event; the same object where the event is about another. */
 export function patchAnalysis(analysis: Analysis, data: LiveData): Analysis {
-  const id = data.analysis_id ?? data.analysis?.id;
   const isOver = analysis.state === "done" || analysis.state === "failed";
-  if (id !== analysis.id || isOver) return analysis;
-  const news = { ...data.analysis, ...data };
+  if (data.analysis_id !== analysis.id || isOver) return analysis;
   return {
     ...analysis,
-    progress: news.progress ?? analysis.progress,
-    stage: news.stage ?? analysis.stage,
-    sentence: news.sentence ?? analysis.sentence,
-    state: isRunning(news.state) ? news.state : analysis.state,
+    progress: data.progress ?? analysis.progress,
+    stage: data.stage ?? analysis.stage,
+    sentence: data.sentence ?? analysis.sentence,
+    state: isRunning(data.state) ? data.state : analysis.state,
   };
 }
 
@@ -75,6 +73,7 @@ export class StudyStore {
         onRefetch: () => this.refetchSoon(),
       });
     } catch (error) {
+      if (turn !== this.#fetching) return;
       if (this.study) notifyProblem("The study could not be refreshed", error);
       else this.error = error;
       this.#onChange();
@@ -103,10 +102,8 @@ export class StudyStore {
   #onEvent(event: string, data: LiveData): void {
     const before = this.analyses ?? [];
     this.analyses = before.map((analysis) => patchAnalysis(analysis, data));
-    const id = data.analysis_id ?? data.analysis?.id;
-    const isKnown = before.some((analysis) => analysis.id === id);
-    const state = (data.state ?? data.analysis?.state) as string | undefined;
-    const isProgress = event.startsWith("analysis.") && isKnown && (state === undefined || isRunning(state));
+    const isKnown = before.some((analysis) => analysis.id === data.analysis_id);
+    const isProgress = event.startsWith("analysis.") && isKnown && isRunning(data.state);
     if (!isProgress) this.refetchSoon();
     this.#onChange();
   }

@@ -5,7 +5,7 @@ import { asProblem } from "../api/problem";
 import type { Finding, Series, VoiWindow } from "../api/types";
 import type { ReviewRequest } from "../findings/finding-row";
 import "../findings/findings-panel";
-import { currentFindings, OverlayStore } from "../findings/overlay-store";
+import { currentFindings, isWhole, OverlayStore } from "../findings/overlay-store";
 import { indexOfInstance, slicesOf } from "../transport/stack";
 import type { TouchTool } from "../viewport/gestures";
 import { firstWindow, presetsOf } from "../viewport/presets";
@@ -78,12 +78,20 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     return currentFindings(this.#store.analyses ?? []);
   }
 
+  /** What is outlined on this series: its findings, and the region that was jumped to. */
   #findingsHere(): Finding[] {
-    return this.#findings.filter((finding) => finding.series_instance_uid === this.seriesUid);
+    return this.#findings.filter(
+      (finding) =>
+        finding.series_instance_uid === this.seriesUid && (isWhole(finding) || finding.id === this.currentId),
+    );
   }
 
   #standing(): Finding[] {
     return this.#findings.filter((finding) => finding.review.state !== "rejected");
+  }
+
+  #standingWholes(): Finding[] {
+    return this.#standing().filter(isWhole);
   }
 
   #studyChanged(): void {
@@ -135,7 +143,11 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     if (!series) return;
     if (series.series_instance_uid !== this.seriesUid) this.#openSeries(series);
     this.currentId = finding.id;
-    this.index = sliceIndex ?? Math.max(0, indexOfInstance(series, finding.key_sop_instance_uid));
+    const key = sliceIndex ?? indexOfInstance(series, finding.key_sop_instance_uid);
+    // A model may have looked and found nothing to outline: then there is nowhere to go.
+    if (key < 0) return;
+    this.index = key;
+    this.#overlays.load([finding]);
     this.tab = "image";
   }
 
@@ -261,7 +273,7 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     return html`<gantry-findings
       .study=${study}
       .analyses=${analyses}
-      .shown=${this.#findingsHere()}
+      .shown=${this.#findingsHere().filter(isWhole)}
       .hiddenIds=${this.hiddenIds}
       .pending=${pending}
       .currentId=${this.currentId}
@@ -279,7 +291,11 @@ export class ViewerPage extends LitElement implements ViewerCommands {
   }
 
   #renderTabs() {
-    const tabs = { image: "Image", series: "Series", findings: `Findings (${this.#standing().length})` };
+    const tabs = {
+      image: "Image",
+      series: "Series",
+      findings: `Findings (${this.#standingWholes().length})`,
+    };
     return html`<nav class="tabs" aria-label="Parts of the study">
       ${Object.entries(tabs).map(
         ([
@@ -309,7 +325,7 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     }
     if (!study) return html`<div class="state muted" role="status">Loading the study…</div>`;
     const counts = new Map<string, number>();
-    for (const { series_instance_uid } of this.#standing())
+    for (const { series_instance_uid } of this.#standingWholes())
       counts.set(series_instance_uid, (counts.get(series_instance_uid) ?? 0) + 1);
     return html`<main class="layout ${this.isMaximised ? "maximised" : ""}" data-tab=${this.tab}>
       <aside class="rail" aria-label="Series">

@@ -1,5 +1,5 @@
 /** The worklist's state without its looks: query, rows, and what live events do to them. */
-import type { LiveData, StudyRow, WorklistQuery } from "../api/types";
+import type { LiveData, RunState, StudyRow, WorklistQuery } from "../api/types";
 
 export const EMPTY_QUERY: WorklistQuery = {
   text: "",
@@ -36,30 +36,36 @@ export function countFilters(query: WorklistQuery): number {
   );
 }
 
+const RUN_STATES: readonly string[] = ["queued", "running", "waiting", "done", "failed", "not_analysed"];
+
 /** A row after a live event; the same object where nothing changed. */
-export function patchRow(row: StudyRow, data: LiveData): StudyRow {
+export function patchRow(row: StudyRow, event: string, data: LiveData): StudyRow {
   if (data.study_id !== row.id) return row;
-  const analysis = data.analysis ? { ...row.analysis, ...data.analysis } : row.analysis;
-  // Progress that comes after the end of the same run is late news.
-  const isLate =
-    data.analysis?.state === "running" &&
-    row.analysis.state === "done" &&
-    data.analysis.id === row.analysis.id;
-  return {
-    ...row,
-    analysis: isLate ? row.analysis : analysis,
-    review: data.review ?? row.review,
-    state: data.state === "receiving" || data.state === "complete" ? data.state : row.state,
-  };
+  if (event.startsWith("study.")) {
+    const isState = data.state === "receiving" || data.state === "complete";
+    return {
+      ...row,
+      review: data.review ?? row.review,
+      state: isState ? (data.state as StudyRow["state"]) : row.state,
+    };
+  }
+  const isItsRun = event.startsWith("analysis.") && data.analysis_id === row.analysis.id;
+  // Progress that comes after the end is late news.
+  if (!isItsRun || isOver(row.analysis.state) || !RUN_STATES.includes(data.state ?? "")) return row;
+  const { progress = row.analysis.progress, sentence = row.analysis.sentence } = data;
+  return { ...row, analysis: { ...row.analysis, state: data.state as RunState, progress, sentence } };
+}
+
+function isOver(state: string | undefined): boolean {
+  return state === "done" || state === "failed" || state === "not_analysed";
 }
 
 /** Whether an event says more than a row can be patched with. */
 export function needsRefetch(event: string, data: LiveData, rows: readonly StudyRow[]): boolean {
   const row = rows.find(({ id }) => id === data.study_id);
   if (!row || event.startsWith("study.")) return true;
-  const state = data.analysis?.state;
-  const isNewEnd = (state === "done" || state === "failed") && state !== row.analysis.state;
-  return isNewEnd || (data.review !== undefined && data.review !== row.review);
+  if (!event.startsWith("analysis.")) return false;
+  return data.analysis_id !== row.analysis.id || (isOver(data.state) && !isOver(row.analysis.state));
 }
 
 /** Which of the fetched rows were not there before: they slide in. */

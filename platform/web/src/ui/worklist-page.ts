@@ -187,7 +187,7 @@ export class WorklistPage extends LitElement {
   #onEvent(event: string, data: LiveData): void {
     const rows = this.rows ?? [];
     const isNews = needsRefetch(event, data, rows);
-    this.rows = rows.map((row) => patchRow(row, data));
+    this.rows = rows.map((row) => patchRow(row, event, data));
     if (isNews) this.#refetchSoon();
   }
 
@@ -206,13 +206,11 @@ export class WorklistPage extends LitElement {
     void this.#fetch();
   }
 
-  /** Find the page of a study by its UID; searched by POST like everything. */
+  /** Find the page of a study that was just stored: on the screen, or among the newest. */
   #linkOf = async (studyInstanceUid: string): Promise<string | null> => {
     const find = (rows: readonly StudyRow[]) =>
       rows.find((row) => row.study_instance_uid === studyInstanceUid);
-    const row =
-      find(this.rows ?? []) ??
-      find((await searchWorklist({ ...EMPTY_QUERY, text: studyInstanceUid })).results);
+    const row = find(this.rows ?? []) ?? find((await searchWorklist(EMPTY_QUERY)).results);
     return row ? `${bootstrap().urls.worklist}studies/${row.id}/` : null;
   };
 

@@ -22,6 +22,11 @@ const HEADINGS: Record<Phase, { icon: IconName; word: string }> = {
 };
 const LISTED = 200;
 
+function homeInstitution(): string | null {
+  const { institutions } = bootstrap();
+  return (institutions.find((one) => one.is_default) ?? institutions[0])?.id ?? null;
+}
+
 /** Drop zone over the whole page, file pickers, and the panel that shows how an upload goes. */
 @customElement("gantry-upload")
 export class UploadElement extends LitElement {
@@ -112,7 +117,7 @@ export class UploadElement extends LitElement {
   @state() private isDragging = false;
   @state() private progress: Progress | null = null;
   @state() private pending: { source: () => AsyncGenerator<Gathered> } | null = null;
-  @state() private institutionId: string | null = bootstrap().institutions[0]?.id ?? null;
+  @state() private institutionId: string | null = homeInstitution();
   @state() private link: string | null = null;
   @state() private isSmall = false;
   @query("#files") private filesInput!: HTMLInputElement;

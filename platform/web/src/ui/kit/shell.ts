@@ -187,16 +187,18 @@ export class Shell extends LitElement {
 
   #renderUser() {
     const { user, role, tenant, urls, csrf_token } = bootstrap();
+    const name = user.name || user.email;
     return html`<details>
-      <summary class="button quiet" aria-label="Account of ${user.name}">
-        ${icon("person")}<span class="user-name">${user.name}</span>
+      <summary class="button quiet" aria-label="Account of ${name}">
+        ${icon("person")}<span class="user-name">${name}</span>
       </summary>
       <div class="menu panel">
         <div>
-          <strong>${user.name}</strong>
+          <strong>${name}</strong>
           <div class="muted small">${user.email}</div>
           <div class="muted small">${role} at ${tenant.name}</div>
         </div>
+        <a class="button" href=${urls.sessions}>Account and sessions</a>
         <form method="post" action=${urls.logout}>
           <input type="hidden" name="csrfmiddlewaretoken" .value=${csrf_token} />
           <button class="button">Sign out</button>
