@@ -39,7 +39,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "requirements").mkdir()
     for name in ("run.txt", "dev.txt"):
         locked = (ROOT / "requirements" / name).read_text()
-        only = re.search(r"^setuptools==.*(?:\\\n.*)*", locked, flags=re.MULTILINE)
+        only = re.search(r"^setuptools==[^\n]*\n(?: +--hash[^\n]*\n)+", locked, flags=re.MULTILINE)
         assert only is not None
         (root / "requirements" / name).write_text(f"# {name}\n{only[0]}\n")
     assert "Gantry itself" in bootstrap(root)
@@ -110,10 +110,7 @@ def test_a_package_is_refused_when_its_hash_differs(checkout: Path) -> None:
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
 def test_a_lock_names_no_host_and_hashes_everything_when_read(lock: Path) -> None:
     text = lock.read_text()
-    assert (
-        re.search(r"https?:|file:|^-|/(home|root|work|opt)/", text, flags=re.MULTILINE)
-        is None
-    )
+    assert re.search(r"https?:|file:|^-|/(home|root|work|opt)/", text, flags=re.MULTILINE) is None
     pinned = re.findall(r"^[a-z0-9].*?==[^\n]*\\\n(.*)$", text, flags=re.MULTILINE)
     assert len(pinned) == len(re.findall(r"^[a-z0-9]", text, flags=re.MULTILINE)) > 0
     assert all(line.strip().startswith("--hash=sha256:") for line in pinned)
