@@ -8,7 +8,7 @@ from guardian.models import UserObjectPermissionBase
 from gantry.foundation.models import TenantModel
 
 
-class ObjectGrant(TenantModel, UserObjectPermissionBase):
+class ObjectGrant(TenantModel, UserObjectPermissionBase):  # type: ignore[misc]  # our manager takes precedence
     """One person's permission on one object, until it runs out.
 
     A subclass adds `content_object` (guardian's direct foreign key). Grants that have run out are

@@ -237,6 +237,7 @@ class _Run:
     def _read(self) -> tuple[list[Dataset], Volume]:
         """Read every slice: headers kept, pixels straight into the volume."""
         with unit_of_work():
+            assert self.work.analysis.series_id
             rows = list(Instance.objects.filter(series_id=self.work.analysis.series_id).select_related("series"))
         headers: list[Dataset | None] = [None] * len(rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -106,7 +106,7 @@ def open_analysis(*, actor: Actor, analysis_id: UUID, clock: Clock = SYSTEM_CLOC
     return opened[0]
 
 
-def _open(actor: Actor, study: Study, analyses: Sequence[Analysis]) -> list[OpenedAnalysis]:
+def _open(actor: Actor, study: Study, analyses: Iterable[Analysis]) -> list[OpenedAnalysis]:
     findings: dict[UUID, list[Finding]] = {}
     rows = Finding.objects.filter(study=study).filter(result_condition(actor))
     for finding in rows.order_by("number"):

@@ -56,6 +56,8 @@ def review_finding(
     """
     # The study's row is locked before the finding's, as everywhere, so that two people cannot wait for each other.
     study_id = Finding.objects.filter(pk=finding_id).values_list("study_id", flat=True).first()
+    if study_id is None:
+        raise NotFoundError
     study = (
         visible_studies(actor).select_for_update(of=("self",)).select_related("patient").filter(pk=study_id).first()
     )

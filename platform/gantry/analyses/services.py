@@ -379,7 +379,7 @@ def finish_analysis(
     analysis.finished_at, analysis.runtime, analysis.timings_s = clock.now(), runtime, dict(timings_s)
     analysis.save()
     detail = {"objects": str(len(results)), "findings": str(len(findings)), "weights": analysis.weights_sha256}
-    _record(actor, analysis, study, "analysis.finished", decision, clock=clock, **detail)
+    _record(actor, analysis, study, "analysis.finished", decision, outcome=Outcome.SUCCESS, clock=clock, **detail)
     refresh_study_review(study_id=study.pk, clock=clock)
     _announce(analysis, clock)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 
 import django
 
@@ -18,9 +19,11 @@ from gantry.dicomweb.app import door  # noqa: E402
 from gantry.foundation.web.tracing import traced  # noqa: E402
 from gantry.viewing.routing import websocket_urlpatterns  # noqa: E402
 
+#: Django types ASGI more narrowly than Starlette does.
+pages: Any = get_asgi_application()
 application = ProtocolTypeRouter(
     {
-        "http": traced(door(get_asgi_application())),
+        "http": traced(door(pages)),
         "websocket": CookieMiddleware(URLRouter(websocket_urlpatterns)),
     }
 )

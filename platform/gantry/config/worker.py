@@ -11,6 +11,7 @@ from datetime import timedelta
 import structlog
 from django.db import connections
 from procrastinate.contrib.django import app as queue
+from procrastinate.contrib.django.django_connector import DjangoConnector
 
 from gantry.analyses.public import list_open_analyses, requeue_analysis, sweep_orphans
 from gantry.foundation.scope import tenant_scope
@@ -83,6 +84,7 @@ async def run_worker() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    assert isinstance(queue.connector, DjangoConnector)
     with queue.replace_connector(queue.connector.get_worker_connector()) as app:
         async with app.open_async():
             tasks = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import migrations
 
@@ -33,7 +34,7 @@ def isolate(
     """
     condition = "tenant_id = (select gantry.current_tenant())"
     visible = f"{condition} and ({extra_using})" if extra_using else condition
-    statements = [
+    statements: list[Any] = [
         f"alter table {table} add constraint {table}_tenant_key unique (tenant_id, id)",
         f"alter table {table} enable row level security",
         f"alter table {table} force row level security",

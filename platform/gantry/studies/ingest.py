@@ -24,7 +24,7 @@ from gantry.foundation.scope import unit_of_work
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision
-from gantry.kernel.ids import InstitutionId, new_uuid
+from gantry.kernel.ids import InstitutionId, StudyId, new_uuid
 from gantry.kernel.vocabulary import Activity, DataCategory
 from gantry.studies.domain import StudyState, fold_name
 from gantry.studies.errors import UnknownInstitutionError
@@ -399,7 +399,7 @@ class _Batch:
             tenant_id=self.actor.tenant_id,
             category=DataCategory.PIXEL_DATA,
             institution_id=self.institution_id,
-            study_id=study.pk if study else None,
+            study_id=StudyId(study.pk) if study else None,
             patient_pseudonym=study.patient.pseudonym if study else None,
         )
         detail = {key: str(value) for key, value in counts.items()}

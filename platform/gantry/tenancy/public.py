@@ -1,6 +1,6 @@
 """What other parts may use of tenancy."""
 
-from gantry.tenancy.authentication import client_address, resolve_actor, session_digest
+from gantry.tenancy.authentication import resolve_actor
 from gantry.tenancy.models import Institution, Membership, Tenant
 from gantry.tenancy.services import (
     add_member,
@@ -28,7 +28,6 @@ __all__ = [
     "Tenant",
     "TenantAPIView",
     "add_member",
-    "client_address",
     "create_institution",
     "create_tenant",
     "end_membership",
@@ -45,5 +44,4 @@ __all__ = [
     "resolve_person",
     "resolve_token",
     "revoke_token",
-    "session_digest",
 ]

@@ -231,7 +231,7 @@ def issue_token(
     account, _ = ServiceAccount.objects.get_or_create(
         name=account_name,
         role=role,
-        institution_id=institution_id,
+        institution_id=institution_id,  # type: ignore[misc]  # null finds null
         membership=membership,
         defaults={"is_active": True},
     )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any, ClassVar
+from typing import Any
 
 from django.http import HttpRequest
-from rest_framework.authentication import BaseAuthentication
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -20,8 +18,8 @@ from gantry.tenancy.authentication import IsTenantActor, TenantAuthentication
 class TenantAPIView(APIView):
     """A view that runs inside the tenant scope of its actor."""
 
-    authentication_classes: ClassVar[list[type[BaseAuthentication]]] = [TenantAuthentication]
-    permission_classes: ClassVar[list[type[BasePermission]]] = [IsTenantActor]
+    authentication_classes = [TenantAuthentication]
+    permission_classes = [IsTenantActor]
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         with ExitStack() as stack:

@@ -22,6 +22,7 @@ from gantry.tenancy.public import get_tenant, list_institutions, list_tenants_of
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     """Send a person to their tenant; ask which one if there are several."""
+    assert request.user.is_authenticated
     tenants = list_tenants_of(request.user.pk)
     if len(tenants) == 1:
         return redirect(f"/t/{tenants[0].slug}/")

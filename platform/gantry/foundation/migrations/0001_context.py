@@ -57,5 +57,4 @@ grant execute on function gantry.current_actor() to gantry_app;
 
 class Migration(migrations.Migration):
     initial = True
-    dependencies: list[tuple[str, str]] = []
     operations = [migrations.RunSQL(SQL, "drop schema gantry cascade")]

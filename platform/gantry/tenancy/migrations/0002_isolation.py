@@ -1,8 +1,10 @@
+from typing import Any
+
 from django.db import migrations
 
 from gantry.foundation.isolation import definer_function, isolate
 
-TENANT = [
+TENANT: list[Any] = [
     "alter table tenancy_tenant enable row level security",
     "alter table tenancy_tenant force row level security",
     "create policy tenant on tenancy_tenant to gantry_app, gantry_owner "
