@@ -27,9 +27,7 @@ class CircuitBreaker:
         Clock in seconds that never runs backwards.
     """
 
-    def __init__(
-        self, threshold: int, pause_s: float, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, threshold: int, pause_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._threshold = threshold
         self._pause_s = pause_s
         self._monotonic = monotonic

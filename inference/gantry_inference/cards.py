@@ -176,9 +176,7 @@ class Card:
         """
         path = self.weights_path
         if not path.is_file():
-            raise CardError(
-                f"{self.name}: the weights {self.weights.file} are missing. Put the file beside the card."
-            )
+            raise CardError(f"{self.name}: the weights {self.weights.file} are missing. Put the file beside the card.")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != self.weights.sha256:
             raise CardError(
@@ -227,9 +225,7 @@ def load_cards(repository: Path) -> list[Card]:
     """
     if not repository.is_dir():
         raise CardError(f"There is no model repository at {repository}.")
-    folders = sorted(
-        path for path in repository.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))
-    )
+    folders = sorted(path for path in repository.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
     return [load_card(folder) for folder in folders]
 
 
@@ -249,18 +245,14 @@ def _sentence(problem: jsonschema.ValidationError) -> str:
 def _require_sense(card: Card, where: str) -> None:
     """Check what a JSON schema cannot."""
     if card.folder.name != card.name:
-        raise CardError(
-            f"{where}: name is {card.name!r} but the folder is {card.folder.name!r}. Make them equal."
-        )
+        raise CardError(f"{where}: name is {card.name!r} but the folder is {card.folder.name!r}. Make them equal.")
     numbers = [segment.number for segment in card.segments]
     if numbers != list(range(1, len(numbers) + 1)):
-        raise CardError(f"{where}: outputs.segments are numbered {numbers}. DICOM wants 1, 2, 3 … in order.")
+        raise CardError(f"{where}: outputs.segments are numbered {numbers}. DICOM wants 1, 2, 3 ….")
     for field in ("in_plane_spacing_mm", "slice_spacing_mm", "number_of_slices"):
         bounds: Range = getattr(card.inputs, field)
         if bounds.low > bounds.high:
-            raise CardError(
-                f"{where}: inputs.{field} is [{bounds.low}, {bounds.high}]. Write the lower bound first."
-            )
+            raise CardError(f"{where}: inputs.{field} is [{bounds.low}, {bounds.high}]. Write the lower bound first.")
 
 
 def _range(pair: list[float]) -> Range:

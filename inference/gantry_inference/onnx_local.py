@@ -61,9 +61,7 @@ class OnnxLocalRuntime:
         try:
             values = session.run(names, dict(inputs))
         except Exception as error:  # onnxruntime raises its own classes, which share no base but Exception
-            raise InferenceFailedError(
-                f"{model} {version} failed in ONNX Runtime: {type(error).__name__}."
-            ) from error
+            raise InferenceFailedError(f"{model} {version} failed in ONNX Runtime: {type(error).__name__}.") from error
         return require_outputs(card, dict(zip(names, values, strict=True)), batch)
 
     def check_ready(self, model: str, version: str) -> Readiness:
@@ -98,6 +96,4 @@ class OnnxLocalRuntime:
         except CardError as error:
             raise InferenceFailedError(str(error)) from error
         except Exception as error:  # onnxruntime raises its own classes, which share no base but Exception
-            raise InferenceFailedError(
-                f"ONNX Runtime cannot load {card.name}: {type(error).__name__}."
-            ) from error
+            raise InferenceFailedError(f"ONNX Runtime cannot load {card.name}: {type(error).__name__}.") from error

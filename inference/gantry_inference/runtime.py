@@ -142,9 +142,7 @@ def require_inputs(card: Card, inputs: Mapping[str, Array]) -> int:
         batches.add(inputs[tensor.name].shape[0])
     largest = card.triton.max_batch_size if card.triton else None
     if len(batches) != 1 or 0 in batches or (largest is not None and max(batches) > largest):
-        raise InferenceFailedError(
-            f"{card.name} takes batches of 1 to {largest or 'any'}, not {sorted(batches)}."
-        )
+        raise InferenceFailedError(f"{card.name} takes batches of 1 to {largest or 'any'}, not {sorted(batches)}.")
     return int(batches.pop())
 
 

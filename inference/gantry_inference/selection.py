@@ -126,11 +126,7 @@ def _slices_of(series: SeriesFacts) -> str:
 def _geometry(_: InputRules, series: SeriesFacts) -> _Broken:
     if series.geometry_problem:
         return "input.geometry", series.geometry_problem
-    if (
-        series.image_orientation is None
-        or len(series.image_orientation) != 6
-        or series.spacing_ijk_mm is None
-    ):
+    if series.image_orientation is None or len(series.image_orientation) != 6 or series.spacing_ijk_mm is None:
         return "input.geometry_unknown", "the series does not say how its slices lie in the patient"
     if not all(map(math.isfinite, (*series.image_orientation, *series.spacing_ijk_mm))):
         return "input.geometry_unknown", "the series' position in the patient is not a number"

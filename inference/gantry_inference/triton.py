@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import tritonclient.grpc as triton_grpc  # type: ignore[import-untyped]  # ships no annotations
-from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]  # ships no annotations
+from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]  # untyped
 
 from gantry_inference.breaker import BreakerState, CircuitBreaker
 from gantry_inference.cards import Card
@@ -93,13 +93,9 @@ class TritonRuntime:
         served = [card for card in cards if card.triton]
         longest_s = max((card.triton.queue.timeout_ms / 1000 for card in served if card.triton), default=0.0)
         if queue_timeout_s < longest_s:
-            raise ValueError(
-                f"queue_timeout_s is {queue_timeout_s:g} but a card lets requests wait {longest_s:g} s."
-            )
+            raise ValueError(f"queue_timeout_s is {queue_timeout_s:g} but a card lets requests wait {longest_s:g} s.")
         if deadline_s <= queue_timeout_s:
-            raise ValueError(
-                f"deadline_s {deadline_s:g} must be longer than queue_timeout_s {queue_timeout_s:g}."
-            )
+            raise ValueError(f"deadline_s {deadline_s:g} must be longer than queue_timeout_s {queue_timeout_s:g}.")
         if not 1 <= max_attempts <= _MAX_ATTEMPTS:
             raise ValueError(f"max_attempts is {max_attempts}; 1 to {_MAX_ATTEMPTS} are allowed.")
         self._catalogue = Catalogue(served)
@@ -176,9 +172,7 @@ class TritonRuntime:
     def _attempt(self, call: Callable[[], _Answer]) -> _Answer:
         wait_s = self._breaker.wait_s()
         if wait_s > 0:
-            raise RuntimeUnavailableError(
-                "Triton does not answer; the next try is due shortly.", retry_after_s=wait_s
-            )
+            raise RuntimeUnavailableError("Triton does not answer; the next try is due shortly.", retry_after_s=wait_s)
         try:
             return self._ask(call)
         except RuntimeUnavailableError:
@@ -228,9 +222,7 @@ def _translate(error: InferenceServerException) -> InferenceError:
     """Sort Triton's answer into "later" and "never"; its text may quote paths, so it is not passed on."""
     status, message = str(error.status()), str(error.message())
     if status in _RETRIED:
-        return RuntimeUnavailableError(
-            f"Triton is unavailable: {status.removeprefix('StatusCode.').lower()}."
-        )
+        return RuntimeUnavailableError(f"Triton is unavailable: {status.removeprefix('StatusCode.').lower()}.")
     if _DEAD_STUB in message:
         return RuntimeUnavailableError("The model's process has ended; Triton has to be restarted.")
     return InferenceFailedError(f"Triton refused the request: {status.removeprefix('StatusCode.').lower()}.")

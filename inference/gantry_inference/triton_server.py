@@ -1,9 +1,12 @@
 """Where Triton is on this machine, and how it is started. Starting and watching it is the caller's."""
 
+import contextlib
 import ctypes
 import hashlib
+import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -44,17 +47,13 @@ def locate(environment: Path = _PROJECT / ENVIRONMENT_FOLDER) -> TritonInstallat
         The virtual environment made from requirements/triton.txt.
     """
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        return Unavailable(
-            f"Triton's wheel is for Linux on x86-64, not {sys.platform} on {platform.machine()}."
-        )
+        return Unavailable(f"Triton's wheel is for Linux on x86-64, not {sys.platform} on {platform.machine()}.")
     python = environment / "bin" / "python3"
     if not python.exists():
         return Unavailable(f"{environment.name} does not exist. Make it from requirements/triton.txt.")
     packages = next(iter(sorted(environment.glob("lib/python3.*/site-packages"))), None)
     if packages is None or not (packages / "pytriton").is_dir():
-        return Unavailable(
-            f"{environment.name} does not hold nvidia-pytriton. Make it from requirements/triton.txt."
-        )
+        return Unavailable(f"{environment.name} does not hold nvidia-pytriton. Make it from requirements/triton.txt.")
     python_version = packages.parent.name.removeprefix("python")
     root = packages / "pytriton" / "tritonserver"
     installation = TritonInstallation(
@@ -126,10 +125,9 @@ def build_command(
         Free ports. A port in use makes Triton exit with status 1 and a line that names it.
     run_dir
         Folder of this one server, made if absent; only one server may run in it. It also names the server's
-        shared memory, so that two stacks on one machine do not meet; what a killed predecessor left is
-        removed.
+        shared memory, so that two stacks on one machine do not meet. See end_leftovers.
     """
-    _free_shared_memory(run_dir)
+    end_leftovers(run_dir)
     _assemble(installation, repository, run_dir)
     argv = [
         "/usr/bin/env",
@@ -197,10 +195,42 @@ def _region_prefix(run_dir: Path) -> str:
     return f"gantry_{hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:12]}_"
 
 
-def _free_shared_memory(run_dir: Path) -> None:
-    """Remove what a killed predecessor left: Triton appends a UUID to the name and never reuses it."""
-    for path in Path("/dev/shm").glob(f"{_region_prefix(run_dir)}*"):
-        path.unlink(missing_ok=True)
+def end_leftovers(run_dir: Path) -> None:
+    """End what a server of this folder left behind when it died: its stubs, and its shared memory.
+
+    A stub whose server was killed often waits for ever, its watchdog for the lock that it holds. Call this
+    whenever a server has ended; a server that still runs keeps its stubs. build_command calls it too.
+    """
+    prefix = _region_prefix(run_dir)
+    processes = {pid: _command(pid) for pid in _process_ids()}
+    commands = {pid: words for pid, words in processes.items() if any(prefix in word for word in words)}
+    for pid, words in commands.items():
+        if words[0].endswith("triton_python_backend_stub") and _parent(pid) not in commands:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+    if not any(words[0].endswith("tritonserver") for words in commands.values()):
+        # Triton appends a UUID to the name and never reuses it.
+        for path in Path("/dev/shm").glob(f"{prefix}*"):
+            path.unlink(missing_ok=True)
+
+
+def _process_ids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _command(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("PPid:")), None)
 
 
 def has_dead_stub(pid: int) -> bool:

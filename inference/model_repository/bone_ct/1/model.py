@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]  # ships no annotations
-import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]  # exists only inside Triton's stub
+import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]  # the stub's
 
 
 class TritonPythonModel:
@@ -26,9 +26,7 @@ class TritonPythonModel:
         weights = Path(args["model_repository"]) / args["model_version"] / parameters["weights_file"]
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         if digest != parameters["weights_sha256"]:
-            raise pb_utils.TritonModelException(
-                f"{weights.name} hashes to {digest[:12]}, not to what the card says."
-            )
+            raise pb_utils.TritonModelException(f"{weights.name} hashes to {digest[:12]}, not to what the card says.")
         options = ort.SessionOptions()
         options.intra_op_num_threads = int(parameters["threads"])
         options.inter_op_num_threads = 1
@@ -51,10 +49,8 @@ class TritonPythonModel:
         }
         try:
             values = self._session.run(self._outputs, feeds)
-        except Exception as error:  # noqa: BLE001  # onnxruntime raises its own classes, which share no base but Exception
-            return pb_utils.InferenceResponse(
-                error=pb_utils.TritonError(f"ONNX Runtime: {type(error).__name__}")
-            )
+        except Exception as error:  # noqa: BLE001  # its own classes share no other base
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"ONNX Runtime: {type(error).__name__}"))
         tensors = [pb_utils.Tensor(name, value) for name, value in zip(self._outputs, values, strict=True)]
         return pb_utils.InferenceResponse(output_tensors=tensors)
 

@@ -1,0 +1,1 @@
+"""Results written out: a findings graph, and DICOM SEG, SR and encapsulated STL made from it."""
