@@ -68,10 +68,15 @@ def demo(
     Console().print(table)
 
 
-def load(context: typer.Context) -> None:
+def load(
+    context: typer.Context,
+    slices: Annotated[
+        int | None, typer.Option(help="Slices of each phantom.", envvar="GANTRY_EMBEDDED_SLICES", min=8)
+    ] = None,
+) -> None:
     """Make the demo tenants where they are missing; what is there stays."""
     _set_up()
     from gantry.demo.load import load_demo
 
     state: StateFolder = context.obj
-    load_demo(state.root, say=typer.echo)
+    load_demo(state.root, say=typer.echo, slices=slices)

@@ -49,8 +49,8 @@ _NETWORKS = [("127.0.0.0/8", Place.SITE.value), ("::1/128", Place.SITE.value)]
 _MAX_BYTES = 4 * 1024 * 1024
 
 
-def load_demo(root: Path, *, say: Callable[[str], object]) -> None:
-    """Make the three demo tenants where they, or parts of them, are missing."""
+def load_demo(root: Path, *, say: Callable[[str], object], slices: int | None = None) -> None:
+    """Make the three demo tenants where they, or parts of them, are missing; `slices` is the size of the phantoms."""
     file = DemoFile.open(root)
     for slug in file.passwords:
         say(f"Tenant {slug}")
@@ -61,7 +61,7 @@ def load_demo(root: Path, *, say: Callable[[str], object]) -> None:
             _load_agreement(slug, actor)
             if slug != "south":
                 _load_model(slug, actor)
-                _load_study(slug, actor, say)
+                _load_study(slug, actor, say, slices)
 
 
 def _load_people(file: DemoFile, slug: str, actor: Actor) -> None:
@@ -117,11 +117,11 @@ def _load_model(slug: str, actor: Actor) -> None:
             deploy_model(actor=actor, card=card, phase=Phase.OPTIONAL)
 
 
-def _load_study(slug: str, actor: Actor, say: Callable[[str], object]) -> None:
+def _load_study(slug: str, actor: Actor, say: Callable[[str], object], slices: int | None) -> None:
     if count_studies():
         return
     say(f"Tenant {slug}: making a CT phantom")
-    datasets = _north_study() if slug == "north" else _west_study()
+    datasets = _north_study(slices or 96) if slug == "north" else _west_study(slices or 80)
     permit = open_ingest(actor=actor, institution_id=None)
     vault = get_vault()
     received = []
@@ -144,8 +144,8 @@ def _file(dataset: Dataset) -> MemFile:
     return file
 
 
-def _north_study() -> list[Dataset]:
-    phantom = generate_pelvis(20_260_101, shape_kji=(96, 512, 512))
+def _north_study(slices: int) -> list[Dataset]:
+    phantom = generate_pelvis(20_260_101, shape_kji=(slices, 512, 512))
     return write_ct_series(
         phantom.volume,
         None,
@@ -159,8 +159,8 @@ def _north_study() -> list[Dataset]:
     )
 
 
-def _west_study() -> list[Dataset]:
-    phantom = generate_chest(20_260_102, shape_kji=(80, 512, 512))
+def _west_study(slices: int) -> list[Dataset]:
+    phantom = generate_chest(20_260_102, shape_kji=(slices, 512, 512))
     return write_ct_series(
         phantom.volume,
         None,
