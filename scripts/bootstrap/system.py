@@ -37,9 +37,7 @@ def find_missing(*, with_tests: bool) -> list[Missing]:
     if detect.is_triton_platform() and "libpython" not in hidden and not detect.find_libpython(wanted):
         missing.append(Missing((f"libpython3.{wanted}",), "models run on ONNX Runtime inside the worker"))
     if "egl" not in hidden and not detect.find_egl() and not detect.find_osmesa():
-        missing.append(
-            Missing(("libegl1", "libgl1-mesa-dri"), "pictures are computed by numpy instead of VTK")
-        )
+        missing.append(Missing(("libegl1", "libgl1-mesa-dri"), "pictures are computed by numpy instead of VTK"))
     has_browser = detect.find_chromium() and detect.find_chromedriver()
     if with_tests and "chromium" not in hidden and not has_browser:
         missing.append(Missing(("chromium", "chromium-driver"), "browser tests are left out"))
@@ -78,9 +76,7 @@ def ensure_system_packages(*, with_tests: bool, log: Path) -> None:
     refused.write_text("\n".join(packages), encoding="utf-8")
     line = f"sudo apt-get install {' '.join(packages)}"
     if any(not part.without_it for part in missing):
-        raise StepFailedError(
-            f"Python cannot make virtual environments here. Install it, then try again:\n    {line}"
-        )
+        raise StepFailedError(f"Python cannot make virtual environments here. Install it, then try again:\n    {line}")
     say(f"! Some packages of the system are missing. To install them:\n    {line}")
     for part in missing:
         say(f"  Without {', '.join(part.packages)}: {part.without_it}.")

@@ -28,9 +28,7 @@ def ensure_node(root: Path, log: Path) -> tuple[list[str], Mapping[str, str]]:
             install_locked(root / ".venv", root / "requirements" / "node.txt", "Node", log)
             node = detect.find_wheel_node(root)
         if node is None:
-            raise StepFailedError(
-                f"Node could not be installed. Install Node {detect.NODE_MINIMUM} yourself."
-            )
+            raise StepFailedError(f"Node could not be installed. Install Node {detect.NODE_MINIMUM} yourself.")
         npm = [str(node), str(node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
     environment["PATH"] = f"{node.parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return npm, environment

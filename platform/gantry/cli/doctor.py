@@ -40,9 +40,7 @@ def doctor(
             table.add_column(heading, overflow="fold")
         for found in findings:
             verdict = f"[{colours[found.verdict]}]{found.verdict}[/]"
-            table.add_row(
-                found.part, verdict, *(escape(text) for text in (found.using, found.why, found.next_step))
-            )
+            table.add_row(found.part, verdict, *(escape(text) for text in (found.using, found.why, found.next_step)))
         Console().print(table)
     if any(found.verdict is Verdict.MISSING for found in findings):
         raise typer.Exit(1)

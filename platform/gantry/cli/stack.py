@@ -54,9 +54,7 @@ def up(
         raise typer.Exit(1) from None
 
 
-def _run_here(
-    state: StateFolder, port: int, only: list[str], console: Console, commands: frozenset[str]
-) -> None:
+def _run_here(state: StateFolder, port: int, only: list[str], console: Console, commands: frozenset[str]) -> None:
     import asyncio
 
     from gantry.cli.reporter import ConsoleReporter

@@ -95,9 +95,7 @@ def find_chromedriver() -> Path | None:
 def node_version(program: Path) -> tuple[int, int] | None:
     """Return (major, minor) of a Node, or None where it does not run."""
     try:
-        answer = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, check=False, timeout=20
-        ).stdout
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=20).stdout
     except OSError:
         return None
     match = re.match(r"v(\d+)\.(\d+)", answer)

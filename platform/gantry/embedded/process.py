@@ -52,9 +52,7 @@ def unprivileged_account(home: Path, *programs: Path) -> Account | None:
 
 def _can_reach(account: Account, folder: Path, programs: Sequence[Path]) -> bool:
     # The question as the server itself will ask it, by access(2), before it runs.
-    script = (
-        'cd "$1" && shift && for program; do env test -x "$program" && "$program" --version || exit 1; done'
-    )
+    script = 'cd "$1" && shift && for program; do env test -x "$program" && "$program" --version || exit 1; done'
     folder = next(parent for parent in (folder, *folder.parents) if parent.exists())
     attempt = as_account(["/bin/sh", "-c", script, "sh", str(folder), *map(str, programs)], account)
     return subprocess.run(attempt, capture_output=True, check=False, cwd="/").returncode == 0
@@ -80,9 +78,7 @@ def as_account(command: Sequence[str], account: Account | None, *, parent_death:
     setpriv = _setpriv()
     if setpriv is None:
         if account is not None:
-            raise EmbeddedError(
-                "setpriv (package util-linux) is missing. Install it, or start as a normal user."
-            )
+            raise EmbeddedError("setpriv (package util-linux) is missing. Install it, or start as a normal user.")
         return list(command)
     options: list[str] = []
     if account is not None:
@@ -111,7 +107,7 @@ def processes_working_in(folder: Path) -> Iterator[int]:
     wanted = os.path.realpath(folder)
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if os.readlink(entry / "cwd") == wanted and started_ticks(int(entry.name)) is not None:
+            if str((entry / "cwd").readlink()) == wanted and started_ticks(int(entry.name)) is not None:
                 yield int(entry.name)
         except OSError:
             continue

@@ -174,9 +174,7 @@ def make_own_folder(path: Path, mode: int) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise EmbeddedError(f"{path} is not a folder. Remove it, then start again.")
     if found.st_uid != os.getuid() and os.getuid() != 0:
-        raise EmbeddedError(
-            f"{path} belongs to another user. Start Gantry as that user, or remove the folder first."
-        )
+        raise EmbeddedError(f"{path} belongs to another user. Start Gantry as that user, or remove the folder first.")
     if os.getuid() == 0 and found.st_uid != 0 and path.parent == Path("/tmp"):
         raise EmbeddedError(f"{path} was laid there by another user. Remove it, then start again.")
     if stat.S_IMODE(found.st_mode) != mode:

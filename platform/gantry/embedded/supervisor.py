@@ -148,13 +148,11 @@ class Supervisor:
                     return
                 await self._end_of(process)
             elif process.poll() is None:
-                self._signal(part, process, part.kill_signal)
+                self._signal(process, part.kill_signal)
                 await self._end_of(process)
             self._sweep(process)
             attempt = 1 if time.monotonic() - begun > _PROVEN_S and is_ready else attempt + 1
-            if not self._settled[part.name].is_set() and (
-                attempt >= _FIRST_ATTEMPTS or part.is_ready is None
-            ):
+            if not self._settled[part.name].is_set() and (attempt >= _FIRST_ATTEMPTS or part.is_ready is None):
                 self._fail(part)
                 return
             wait_s = min(_LONGEST_WAIT_S, 0.5 * 2 ** (attempt - 1))
@@ -206,11 +204,11 @@ class Supervisor:
 
     @staticmethod
     async def _end_of(process: subprocess.Popen[bytes]) -> None:
-        while process.poll() is None:
+        while process.poll() is None:  # noqa: ASYNC110  # a child of Popen sets no event
             await asyncio.sleep(_POLL_S)
 
     @staticmethod
-    def _signal(part: Part, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         if process.poll() is None:
             if number is signal.SIGKILL:
                 with suppress(ProcessLookupError):
@@ -227,10 +225,7 @@ class Supervisor:
     async def _stop_all(self) -> None:
         """Stop each part after those that wait for it: the start, backwards."""
         stopped = {name: asyncio.Event() for name in self._parts}
-        waiting = {
-            name: [other.name for other in self._parts.values() if name in other.after]
-            for name in self._parts
-        }
+        waiting = {name: [other.name for other in self._parts.values() if name in other.after] for name in self._parts}
 
         async def stop(part: Part) -> None:
             for name in waiting[part.name]:
@@ -242,10 +237,10 @@ class Supervisor:
         await asyncio.gather(*(stop(part) for part in self._parts.values()))
 
     async def _stop_one(self, part: Part, process: subprocess.Popen[bytes]) -> None:
-        self._signal(part, process, part.stop_signal)
+        self._signal(process, part.stop_signal)
         deadline = time.monotonic() + part.grace_s
-        while process.poll() is None and time.monotonic() < deadline and self._urgency < 2:
+        while process.poll() is None and time.monotonic() < deadline and self._urgency < 2:  # noqa: ASYNC110  # as above
             await asyncio.sleep(_POLL_S)
-        self._signal(part, process, part.kill_signal)
+        self._signal(process, part.kill_signal)
         await self._end_of(process)
         self._sweep(process)

@@ -120,9 +120,7 @@ def test_it_starts_when_the_path_is_long_and_holds_spaces(tmp_path: Path, socket
         cluster.stop()
 
 
-def test_an_interrupted_initialisation_is_thrown_away_when_started_again(
-    tmp_path: Path, sockets: Path
-) -> None:
+def test_an_interrupted_initialisation_is_thrown_away_when_started_again(tmp_path: Path, sockets: Path) -> None:
     cluster = make_cluster(tmp_path / "pg", sockets)
     draft = tmp_path / "pg" / "18.draft"
     draft.mkdir(parents=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from embedded_stack import EmbeddedStack, are_gone, wait_until
 
+from embedded_stack import EmbeddedStack, are_gone, wait_until
 from gantry.embedded.environment import read_environment_file
 from gantry.embedded.process import started_ticks
 from gantry.embedded.redis import is_ready
@@ -89,9 +89,7 @@ def test_no_orphan_stays_and_data_is_kept_when_the_supervisor_is_killed(stack: E
 
 
 @pytest.mark.parametrize("name", ["redis", "postgres"])
-def test_a_process_is_started_again_and_that_is_said_when_it_is_killed(
-    stack: EmbeddedStack, name: str
-) -> None:
+def test_a_process_is_started_again_and_that_is_said_when_it_is_killed(stack: EmbeddedStack, name: str) -> None:
     stack.start()
     pid, ticks = stack.processes()[name]
     os.kill(pid, signal.SIGKILL)
