@@ -96,8 +96,8 @@ class PostprocessSpec(_FromCard):
     threshold: float = 0.5
     edge_hu: float = 160.0
     edge_width_hu: float = 120.0
-    edge_weight: float = 1.5
-    dark_weight: float = 1.5
+    edge_weight: float = 0.75
+    dark_weight: float = 0.75
     hole_mm2: float = 20.0
     smallest_mm3: float = 80.0
     certain: float = 0.8

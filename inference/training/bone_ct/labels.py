@@ -9,9 +9,11 @@ from scipy import ndimage
 
 # Half way between soft tissue (about 50 HU) and thin cortex.
 _EDGE_HU = 165.0
+_SOFT_HU = 50.0
 # Blurred by 1.3 mm, cortex and dense trabecular bone are above this; costal cartilage is below.
 _SHELL_HU = 235.0
 _REACH_MM = 4.0
+_RIM_PIXELS = 2
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,24 @@ def label_bone(volume: Volume) -> BoneLabels:
     bone = np.concatenate([[False], (volumes > 250) & (dense > 60)])[labels]
     bone = _fill(bone, coarse, dx) & body
     bone = ndimage.uniform_filter(bone.astype(np.float32), 3) > 0.5
+    bone = _trimmed(bone, smooth, (dz, dy, dx))
     near = ndimage.binary_dilation(bone, iterations=2)
     unsure = (coarse > 110) & ~bone & near & ~ndimage.binary_dilation(bone)
     unsure |= _hollows(bone, dx)
     return BoneLabels(bone, unsure)
+
+
+def _trimmed(
+    bone: NDArray[np.bool_], smooth: NDArray[np.float32], spacing_kji: tuple[float, float, float]
+) -> NDArray[np.bool_]:
+    """Move the outer edge to half way between soft tissue and the shell beside it, where a blurred edge really is."""
+    reach = [2 * max(1, round(2.0 / spacing)) + 1 for spacing in spacing_kji]
+    half = 0.5 * (_SOFT_HU + ndimage.maximum_filter(smooth, reach))
+    dim = bone & (smooth < np.clip(half, _EDGE_HU, 400.0))
+    # Only from outside, and only as far as the edge is blurred: dim marrow behind bright cortex stays.
+    outside = ndimage.binary_dilation(~bone, np.ones((1, 3, 3)), iterations=_RIM_PIXELS, mask=~bone | dim)
+    trimmed: NDArray[np.bool_] = bone & ~outside
+    return trimmed
 
 
 def _blur(

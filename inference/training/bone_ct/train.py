@@ -161,7 +161,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--start", type=Path, help="checkpoint to go on from")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="more cost more than they bring when others compute too"
+    )
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
@@ -170,7 +173,7 @@ def main() -> None:
     if args.start:
         network.load_state_dict(torch.load(args.start, weights_only=True))
     average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_average, use_buffers=True)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=args.rate, weight_decay=1e-4)
     real, phantoms = Samples(args.data, "real_*_train.npz"), Samples(args.data, "phantom_0*.npz")
     args.out.mkdir(parents=True, exist_ok=True)
     started, running = time.monotonic(), 0.0
@@ -179,7 +182,9 @@ def main() -> None:
         if progress >= 1:
             break
         for group in optimizer.param_groups:
-            group["lr"] = 2.5e-3 * min(1.0, step / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+            group["lr"] = (
+                args.rate * min(1.0, step / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+            )
         if step % 100 == 1:
             sizes = real.refresh(), phantoms.refresh()
         drawn = [(real if rng.random() < REAL_SHARE else phantoms).draw(rng) for _ in range(args.batch)]
