@@ -16,6 +16,7 @@ from gantry.foundation.web.correlation import HEADER, begin_correlation, correla
 from gantry.foundation.web.problems import MEDIA_TYPE, UnauthenticatedError, answer_error
 from gantry.identity.public import resolve_session
 from gantry.kernel.actor import Actor
+from gantry.kernel.errors import NotFoundError
 from gantry.tenancy.public import resolve_person, resolve_token
 
 Endpoint = Callable[[Request, Actor], Awaitable[Response]]
@@ -29,6 +30,8 @@ def endpoint(handler: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         begin_correlation(request.headers.get(HEADER))
         try:
+            if "\0" in request.scope["path"]:
+                raise NotFoundError  # nothing has such a name, and the database takes none
             actor = await in_thread(_resolve, request)
             with tenant_scope(actor):
                 response = await handler(request, actor)

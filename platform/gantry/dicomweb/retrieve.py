@@ -20,8 +20,8 @@ from gantry.dicomweb.multipart import MultipartWriter
 from gantry.foundation.threads import in_thread
 from gantry.kernel.actor import Actor
 from gantry.kernel.vocabulary import Activity
-from gantry.studies.public import OpenedInstance, open_instances, retrieval_activity
-from gantry.vault.public import SealedReader, get_vault
+from gantry.studies.public import OpenedInstance, open_instances, open_object, retrieval_activity
+from gantry.vault.public import SealedReader
 
 tracer = trace.get_tracer(__name__)
 
@@ -52,12 +52,12 @@ async def retrieve(request: Request, actor: Actor) -> Response:
         action="instances.retrieved",
     )
     if wants_plain:
-        reader = await in_thread(get_vault().open, instances[0].ref)
+        reader = await in_thread(open_object, instances[0].ref)
         headers = {"Content-Length": str(reader.size_bytes)}
         return StreamingResponse(_read(reader, instances[0]), media_type=DICOM, headers=headers)
     writer = MultipartWriter()
     # The first object is opened before the status line is out, so that a lost one is an answer, not a broken stream.
-    first = await in_thread(get_vault().open, instances[0].ref)
+    first = await in_thread(open_object, instances[0].ref)
     return StreamingResponse(_parts(instances, first, writer), media_type=writer.content_type(DICOM))
 
 
@@ -65,7 +65,7 @@ async def _parts(
     instances: list[OpenedInstance], first: SealedReader, writer: MultipartWriter
 ) -> AsyncIterator[bytes]:
     for at, instance in enumerate(instances):
-        reader = first if at == 0 else await in_thread(get_vault().open, instance.ref)
+        reader = first if at == 0 else await in_thread(open_object, instance.ref)
         content_type = f"{DICOM}; transfer-syntax={instance.transfer_syntax_uid}"
         yield writer.begin_part({"Content-Type": content_type, "Content-Length": str(reader.size_bytes)})
         async for chunk in _read(reader, instance):
@@ -159,7 +159,7 @@ def _render(
         raise PictureError("This object has no pixels to show.")
     if instance.ref.size_bytes > MAX_RENDERED_BYTES:
         raise PictureError("This object is too large to be rendered here.")
-    with get_vault().open(instance.ref) as reader:
+    with open_object(instance.ref) as reader:
         data = reader.read()
     try:
         header = read_header(data)

@@ -28,7 +28,10 @@ from gantry.studies.public import (
 
 MEDIA_TYPE = "application/dicom+json"
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+#: A pattern of more is only there to keep the database busy.
+MAX_VALUE_CHARS, MAX_WILDCARDS, MAX_UIDS = 400, 8, 100
 _TAG = re.compile(r"^[0-9A-Fa-f]{8}$")
+_INTEGER = re.compile(r"^[+-]?[0-9]{1,12}$")  # VR IS
 
 
 @dataclass
@@ -64,9 +67,18 @@ def parse_query(parameters: list[tuple[str, str]]) -> Query:
             keyword = KEYWORD_OF_TAG.get(name.upper(), name) if _TAG.match(name) else name
             if keyword in query.matches:
                 raise InvalidQueryError(f"{keyword[:64]} is named twice.")
+            _require_reasonable(keyword, value)
             query.matches[keyword] = value
     query.limit = min(query.limit, MAX_LIMIT)
     return query
+
+
+def _require_reasonable(keyword: str, value: str) -> None:
+    longest = MAX_UIDS * 65 if keyword.endswith("InstanceUID") else MAX_VALUE_CHARS
+    if len(value) > longest or value.count("*") > MAX_WILDCARDS or "\0" in value:
+        raise InvalidQueryError(
+            f"A value has at most {longest} characters, {MAX_WILDCARDS} asterisks and no null character."
+        )
 
 
 def study_filter(query: Query) -> StudyFilter:
@@ -102,7 +114,7 @@ def series_filter(query: Query, study: str | None) -> SeriesFilter:
             values["modality"] = value
         elif keyword == "StudyInstanceUID" and study is None:
             values["study_instance_uid"] = value
-        elif keyword == "SeriesNumber" and value.lstrip("-").isdecimal():
+        elif keyword == "SeriesNumber" and _INTEGER.match(value):
             values["series_number"] = int(value)
         else:
             query.ignored.append(keyword)
@@ -110,7 +122,7 @@ def series_filter(query: Query, study: str | None) -> SeriesFilter:
 
 
 def _uids(value: str) -> tuple[str, ...]:
-    return tuple(uid for uid in re.split(r"[,\\]", value) if uid)[:100]
+    return tuple(uid for uid in re.split(r"[,\\]", value) if uid)[:MAX_UIDS]
 
 
 def _date_range(value: str) -> tuple[dt.date | None, dt.date | None]:

@@ -19,10 +19,11 @@ from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.errors import NotFoundError
 from gantry.kernel.vocabulary import Activity, ActorKind, DataCategory
 from gantry.studies.domain import fold_name
+from gantry.studies.errors import ObjectUnavailableError
 from gantry.studies.models import Instance, QuarantinedInstance, Series, StoredObject, Study
 from gantry.studies.policies import collection_of, result_condition, subject_of, visible_studies
 from gantry.studies.selectors import find_study, list_instances, list_series
-from gantry.vault.public import StoredRef
+from gantry.vault.public import KeyDestroyedError, SealedReader, StoredRef, VaultNotFoundError, get_vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +156,8 @@ def filter_studies(actor: Actor, wanted: StudyFilter) -> QuerySet[Study]:
     if wanted.date_to:
         studies = studies.filter(study_date__lte=wanted.date_to)
     if wanted.modalities:
-        any_modality = Q()
-        for modality in wanted.modalities:
-            any_modality |= Q(modalities__contains=modality)
-        studies = studies.filter(any_modality)
+        listed = "|".join(re.escape(modality) for modality in wanted.modalities)
+        studies = studies.filter(modalities__regex=rf"(^|\\)({listed})(\\|$)")
     if wanted.review_states:
         studies = studies.filter(review__in=wanted.review_states)
     for name, pattern in wanted.patterns.items():
@@ -299,6 +298,22 @@ def stored_ref(row: StoredObject, tenant_id: UUID) -> StoredRef:
         size_bytes=row.size_bytes,
         sha256=bytes(row.sha256).hex(),
     )
+
+
+def open_object(ref: StoredRef) -> SealedReader:
+    """Open the bytes of something that a service has opened.
+
+    Raises
+    ------
+    ObjectUnavailableError
+        The row is there and its object is not: our loss, and no absence.
+    """
+    try:
+        return get_vault().open(ref)
+    except KeyDestroyedError:
+        raise
+    except VaultNotFoundError:
+        raise ObjectUnavailableError("The stored object cannot be read at the moment. Tell support.") from None
 
 
 @atomic_service

@@ -19,9 +19,8 @@ from gantry.analyses.domain import Verdict
 from gantry.analyses.public import open_analyses, open_analysis, open_contours, review_finding, start_analysis
 from gantry.catalog.public import list_deployed_cards
 from gantry.foundation.web.input import validated
-from gantry.studies.public import list_names
+from gantry.studies.public import list_names, open_object
 from gantry.tenancy.public import TenantAPIView
-from gantry.vault.public import get_vault
 
 _UID = r"^[0-9]+(\.[0-9]+)*$"
 
@@ -113,7 +112,7 @@ class ContoursView(TenantAPIView):
     def get(self, request: Request, tenant: str, finding_id: UUID) -> HttpResponse:
         """Return a finding's outlines, slice by slice."""
         ref, _ = open_contours(actor=self.actor, finding_id=finding_id)
-        with get_vault().open(ref) as reader:
+        with open_object(ref) as reader:
             compressed = reader.read()
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             response = HttpResponse(compressed, content_type="application/json")
