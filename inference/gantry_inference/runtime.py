@@ -1,6 +1,6 @@
 """The port through which models are run, and what can go wrong there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -114,6 +114,9 @@ class Catalogue:
 
     def __init__(self, cards: list[Card]) -> None:
         self._cards = {(card.name, card.version): card for card in cards}
+
+    def __iter__(self) -> Iterator[Card]:
+        return iter(self._cards.values())
 
     def find(self, model: str, version: str) -> Card:
         """Return the card, or raise InferenceFailedError: an unknown model stays unknown."""

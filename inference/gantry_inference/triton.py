@@ -105,7 +105,7 @@ class TritonRuntime:
         self._sleep = sleep
         self._breaker = CircuitBreaker(_BREAKER_THRESHOLD, _BREAKER_PAUSE_S, monotonic)
         self._client = triton_grpc.InferenceServerClient(url, channel_args=_CHANNEL)
-        self._version: str | None = None
+        self._description: RuntimeDescription | None = None
         self._describing = threading.Lock()
 
     @property
@@ -142,7 +142,7 @@ class TritonRuntime:
         return Readiness(True, "A real inference went through.", time.perf_counter() - started)
 
     def describe(self) -> RuntimeDescription:
-        """Name the server and its version.
+        """Name the server, its version, and the backends that serve the cards.
 
         Raises
         ------
@@ -150,9 +150,9 @@ class TritonRuntime:
             The server has not answered yet; once it has, the answer is kept.
         """
         with self._describing:
-            if self._version is None:
-                self._version = self._attempt(self._server_version)
-            return RuntimeDescription("triton", self._version, "grpc")
+            if self._description is None:
+                self._description = self._attempt(self._ask_description)
+            return self._description
 
     def close(self) -> None:
         """Close the channel; requests in flight fail."""
@@ -213,9 +213,13 @@ class TritonRuntime:
             raise OutputInvalidError(f"Triton's answer for {card.name} cannot be read.") from error
         return {name: values for name, values in received.items() if values is not None}
 
-    def _server_version(self) -> str:
+    def _ask_description(self) -> RuntimeDescription:
         metadata: Any = self._client.get_server_metadata(client_timeout=_DESCRIBE_TIMEOUT_S)
-        return str(metadata.version)
+        backends = set()
+        for card in self._catalogue:
+            answer: Any = self._client.get_model_config(card.name, client_timeout=_DESCRIBE_TIMEOUT_S)
+            backends.add(f"{answer.config.backend} backend")
+        return RuntimeDescription("triton", str(metadata.version), ", ".join(sorted(backends)))
 
 
 def _translate(error: InferenceServerException) -> InferenceError:

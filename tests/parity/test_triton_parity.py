@@ -126,6 +126,7 @@ def test_server_names_itself_and_takes_trace_headers_when_asked(tiny: TritonProc
     wait_ready(runtime, card)
     described = runtime.describe()
     assert (described.kind, described.version.split(".")[0]) == ("triton", "2")
+    assert described.provider == "python backend"
     trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     assert runtime.infer("tiny", card.version, inputs_for(card, 1), headers=trace)
 
