@@ -136,11 +136,7 @@ class Builder:
         if jitter_mm:
             # One shift per polyline point, the same at all heights: the plate bends but stays smooth.
             placed = placed + self.rng.normal(0.0, jitter_mm, (1, placed.shape[1], 3)) * np.array([1, 1, 0])
-        radii = (
-            np.array([section[2] for section in sections])
-            * self.person.scale.mean()
-            * self.rng.normal(1.0, 0.08)
-        )
+        radii = np.array([section[2] for section in sections]) * self.person.scale.mean() * self.rng.normal(1.0, 0.08)
         return Ribbon(heights * self.person.scale[2], placed[..., :2], radii)
 
 
@@ -217,11 +213,7 @@ def paint_couch(build: Builder, surface_y_mm: float) -> None:
     lower_curve = (
         below
         - gap
-        + (
-            np.float32(0.0)
-            if style == 0
-            else sag * (x / half_width) ** 2 * np.float32(rng.uniform(-0.6, 0.8))
-        )
+        + (np.float32(0.0) if style == 0 else sag * (x / half_width) ** 2 * np.float32(rng.uniform(-0.6, 0.8)))
     )
     for shell in (below, lower_curve):
         cover = np.clip(thick / 2 + np.float32(0.5) - np.abs(shell), 0, 1) * inside
@@ -231,8 +223,7 @@ def paint_couch(build: Builder, surface_y_mm: float) -> None:
             for _ in range(3):
                 cx, cy = rail_x * rng.uniform(150, 220), surface_y_mm + float(gap) + rng.uniform(0, 60)
                 ring = np.abs(
-                    np.sqrt((x - np.float32(cx)) ** 2 + (y - np.float32(cy)) ** 2)
-                    - np.float32(rng.uniform(4, 12))
+                    np.sqrt((x - np.float32(cx)) ** 2 + (y - np.float32(cy)) ** 2) - np.float32(rng.uniform(4, 12))
                 )
                 layer = np.where(ring < thick, np.float32(rng.uniform(100, 1200)), layer)
     air = canvas.hu_kji < -950
@@ -356,14 +347,10 @@ def paint_forearms(build: Builder, half_width_mm: float) -> None:
         count = 5 if hand else int(rng.integers(1, 3))
         for n in range(count):
             angle = rng.uniform(0, np.pi) if not hand else 0.4 * n
-            away = (12.0 if count > 1 else 2.0) * np.array(
-                [np.cos(angle + np.pi * n), np.sin(angle + np.pi * n), 0.0]
-            )
+            away = (12.0 if count > 1 else 2.0) * np.array([np.cos(angle + np.pi * n), np.sin(angle + np.pi * n), 0.0])
             if hand:
                 away = np.array([(n - 2) * 2.0, (n - 2) * 12.0, 0.0])
-            radius = (
-                rng.uniform(4.5, 6.5) if hand else rng.uniform(7, 10) if count == 2 else rng.uniform(10, 13)
-            )
+            radius = rng.uniform(4.5, 6.5) if hand else rng.uniform(7, 10) if count == 2 else rng.uniform(10, 13)
             tissue = build.person.tissue(radius * 0.33, 1350, 20)
             bone = build.rod(
                 [(np.array(start) + away).tolist(), (np.array(end) + away).tolist()],

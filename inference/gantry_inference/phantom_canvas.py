@@ -197,21 +197,15 @@ class Canvas:
             inner = self.box([item])
             if inner is None:
                 continue
-            clipped = tuple(
-                slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(inner, box, strict=True)
-            )
+            clipped = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(inner, box, strict=True))
             if any(s.start >= s.stop for s in clipped):
                 continue
-            local = tuple(
-                slice(s.start - b.start, s.stop - b.start) for s, b in zip(clipped, box, strict=True)
-            )
+            local = tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(clipped, box, strict=True))
             x, y, z = self.grid((clipped[0], clipped[1], clipped[2]))
             np.minimum(distance[local], item.distance(x, y, z), out=distance[local])
         return distance
 
-    def fill(
-        self, shapes: Sequence[Shape], hu: float, *, texture_hu: float = 0.0, edge_mm: float = 0.0
-    ) -> None:
+    def fill(self, shapes: Sequence[Shape], hu: float, *, texture_hu: float = 0.0, edge_mm: float = 0.0) -> None:
         """Paint soft tissue, fluid or gas; carries no label."""
         box = self.box(shapes)
         if box is None:
@@ -242,9 +236,7 @@ class Canvas:
         for cut, gap_mm in without:
             np.maximum(distance, np.float32(gap_mm) - self.union(cut, box), out=distance)
         cover = self._cover(distance, 0.0)
-        depth = np.clip(
-            (-distance - np.float32(tissue.cortex_mm)) / np.float32(0.8) + np.float32(0.5), 0.0, 1.0
-        )
+        depth = np.clip((-distance - np.float32(tissue.cortex_mm)) / np.float32(0.8) + np.float32(0.5), 0.0, 1.0)
         inside = np.float32(tissue.inside_hu) + np.float32(tissue.inside_texture_hu) * self.texture(box)
         target = np.float32(tissue.cortex_hu) + depth * (inside - np.float32(tissue.cortex_hu))
         self.hu_kji[box] += cover * (target - self.hu_kji[box])

@@ -110,9 +110,7 @@ def _paint_heart(build: Builder) -> None:
     build.canvas.fill(trachea, -980.0)
     # Calcified lymph nodes: bright, but no bone.
     for _ in range(int(rng.integers(0, 3))):
-        node = build.ball(
-            (rng.uniform(-25, 25), rng.uniform(-10, 20), rng.uniform(40, 90)), [rng.uniform(1.5, 4)] * 3
-        )
+        node = build.ball((rng.uniform(-25, 25), rng.uniform(-10, 20), rng.uniform(40, 90)), [rng.uniform(1.5, 4)] * 3)
         build.canvas.fill([node], float(rng.uniform(200, 700)))
 
 
@@ -159,9 +157,7 @@ def _paint_rib(build: Builder, number: int, side: int, cage: NDArray[np.float64]
     rng, person = build.rng, build.person
     head_z = (9 - number) * _PITCH_MM + 6.0
     drop = float(np.interp(number, [1, 4, 8, 12], [18, 62, 92, 55]))
-    sweep = float(np.interp(number, [1, 7, 10, 11, 12], [0.80, 0.80, 0.66, 0.50, 0.36])) * float(
-        rng.normal(1, 0.03)
-    )
+    sweep = float(np.interp(number, [1, 7, 10, 11, 12], [0.80, 0.80, 0.66, 0.50, 0.36])) * float(rng.normal(1, 0.03))
     turns = np.linspace(0.0, sweep, 16)
     narrow = float(np.interp(number, [1, 2, 3, 4, 5, 12], [0.47, 0.63, 0.76, 0.87, 0.95, 1.0]))
     angles = np.pi / 2 - turns * np.pi * 0.97
@@ -191,9 +187,7 @@ def _paint_cartilage(
     target = np.array([14.0, -cage[1] * 0.9, float(np.interp(number, [1, 7, 10], [112, -18, -48]))])
     middle = 0.5 * (end + target) + np.array([6.0, -3.0, -6.0])
     points = np.array(mirrored([end.tolist(), middle.tolist(), target.tolist()], side))
-    build.canvas.fill(
-        build.rod(points.tolist(), [4.6, 4.6, 4.4], 1.6), float(rng.uniform(75, 140)), texture_hu=10
-    )
+    build.canvas.fill(build.rod(points.tolist(), [4.6, 4.6, 4.4], 1.6), float(rng.uniform(75, 140)), texture_hu=10)
     if rng.random() < 0.45:
         # Calcified cartilage: a broken shell and crumbs, not bone.
         for _ in range(int(rng.integers(2, 9))):
@@ -232,9 +226,7 @@ def _place_shoulder(build: Builder, arms_up: bool) -> tuple[NDArray[np.float64],
     return joint, joint + np.array([15.0, -20.0, 160.0] if arms_up else [28.0, 8.0, -280.0])
 
 
-def _paint_shoulder_muscle(
-    build: Builder, side: int, joint: NDArray[np.float64], reach: NDArray[np.float64]
-) -> None:
+def _paint_shoulder_muscle(build: Builder, side: int, joint: NDArray[np.float64], reach: NDArray[np.float64]) -> None:
     canvas = build.canvas
     canvas.fill(build.rod(mirrored([(95, 20, 120), joint.tolist()], side), [62, 48]), -98.0, edge_mm=3)
     canvas.fill(build.rod(mirrored([(90, 20, 120), joint.tolist()], side), [55, 42]), 57.0, texture_hu=8)

@@ -59,9 +59,7 @@ def paint_pelvis(build: Builder) -> None:
         radius = float(rng.uniform(4.5, 7))
         paint_vessel(
             build,
-            mirrored(
-                [(3, 2, 150), (28, 8, 110), (55, 5, 70), (75, -35, 20), (78, -48, -20), (84, -50, -90)], side
-            ),
+            mirrored([(3, 2, 150), (28, 8, 110), (55, 5, 70), (75, -35, 20), (78, -48, -20), (84, -50, -90)], side),
             [radius + 1.5, radius, radius, radius, radius * 0.9, radius * 0.7],
         )
     paint_vessel(build, [(5, -2, 140), (8, -10, 250)], [9, 10])
@@ -106,9 +104,7 @@ def _paint_gluteal_fat(build: Builder) -> None:
         side = rng.choice([-1, 1])
         start = [side * rng.uniform(40, 150), rng.uniform(-70, 100), rng.uniform(-120, 100)]
         end = [start[0] + rng.normal(0, 25), start[1] + rng.normal(0, 25), start[2] + rng.normal(0, 60)]
-        build.canvas.fill(
-            build.rod([start, end], [rng.uniform(1, 5), rng.uniform(1, 5)], 2.5), -95.0, edge_mm=2
-        )
+        build.canvas.fill(build.rod([start, end], [rng.uniform(1, 5), rng.uniform(1, 5)], 2.5), -95.0, edge_mm=2)
 
 
 def _paint_bladder(build: Builder) -> None:
@@ -147,9 +143,7 @@ def _paint_lumbar(build: Builder) -> None:
 def _paint_sacrum(build: Builder) -> list[Shape]:
     rng = build.rng
     body: list[Shape] = [build.plate(_SACRUM, jitter_mm=1.5)]
-    crest = build.rod(
-        [(0, 66, 108), (0, 84, 80), (0, 104, 55), (0, 108, 30)], [5.0, 4.0, 3.5, 3.0], 2.0, jitter_mm=1.0
-    )
+    crest = build.rod([(0, 66, 108), (0, 84, 80), (0, 104, 55), (0, 108, 30)], [5.0, 4.0, 3.5, 3.0], 2.0, jitter_mm=1.0)
     arch: list[Shape] = []
     for side in (-1, 1):
         arch += build.rod(
@@ -162,9 +156,7 @@ def _paint_sacrum(build: Builder) -> list[Shape]:
     holes: list[Shape] = []
     for side in (-1, 1):
         for z, y, reach in ((88.0, 62.0, 22.0), (64.0, 80.0, 19.0), (42.0, 91.0, 15.0)):
-            holes += build.rod(
-                [(side * (reach + 3), y - 16, z - 6), (side * reach, y + 20, z + 3)], [4.5, 3.5]
-            )
+            holes += build.rod([(side * (reach + 3), y - 16, z - 6), (side * reach, y + 20, z + 3)], [4.5, 3.5])
     build.canvas.fill(canal, 20.0)
     tissue = build.person.tissue(1.2, 600, float(rng.normal(130, 30)))
     build.canvas.bone(PARTS["sacrum"], body + crest + arch, tissue, without=[(canal, 0.0), (holes, 0.0)])
@@ -183,9 +175,7 @@ def _paint_hip(build: Builder, side: int, part: int, sacrum: Sequence[Shape]) ->
     # The socket: room for the head and its cartilage, open to the side.
     socket: list[Shape] = [build.ball(head, [26.5, 26.5, 26.5])]
     socket += build.rod([head, mirrored([(140, -6, -26)], side)[0]], [26.0, 40.0])
-    pubis = build.rod(
-        mirrored([(74, -22, -6), (45, -42, -14), (15, -46, -28)], side), [10.0, 7.5, 8.5], jitter_mm=1.0
-    )
+    pubis = build.rod(mirrored([(74, -22, -6), (45, -42, -14), (15, -46, -28)], side), [10.0, 7.5, 8.5], jitter_mm=1.0)
     pubis += build.rod(mirrored([(13, -45, -24), (12, -42, -48)], side), [7.5, 7.0])
     pubis += build.rod(
         mirrored([(13, -42, -48), (32, -14, -66), (52, 22, -80)], side), [6.0, 5.5, 9.0], 1.3, jitter_mm=1.0

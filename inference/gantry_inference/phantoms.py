@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 import scipy.fft
-from gantry_imaging.volume import Volume
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
+from gantry_imaging.volume import Volume
 from gantry_inference.phantom_anatomy import PARTS, Builder, Person
 from gantry_inference.phantom_canvas import Canvas, Field
 from gantry_inference.phantom_chest import paint_chest
@@ -166,9 +166,7 @@ def _majority(sections_ksji: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return labels
 
 
-def _scan(
-    hu: Field, profile: ScannerProfile, pixel_mm: tuple[float, float], rng: np.random.Generator
-) -> None:
+def _scan(hu: Field, profile: ScannerProfile, pixel_mm: tuple[float, float], rng: np.random.Generator) -> None:
     """Turn painted into scanned HU in place: mineral gain, beam hardening, blur, noise, streaks."""
     rows, columns = hu.shape[1:]
     fy = np.fft.fftfreq(rows, pixel_mm[1]).astype(np.float32)[:, None]
@@ -179,9 +177,7 @@ def _scan(
     response = spread * (1 + profile.edge_boost * 2.0 * (1 - np.exp(-((radius / 0.25) ** 2))))
     # Filtered back projection: the ramp against the kernel's roll-off.
     peak = profile.noise_texture * 0.5 / min(pixel_mm)
-    spectrum = radius * np.exp(-((radius / (1.4 * peak)) ** 2)) + 0.03 * peak * np.exp(
-        -((radius / peak) ** 2)
-    )
+    spectrum = radius * np.exp(-((radius / (1.4 * peak)) ** 2)) + 0.03 * peak * np.exp(-((radius / peak) ** 2))
     weight = np.full(spectrum.shape, 2.0)
     weight[:, 0] = 1.0
     spectrum = (spectrum / np.sqrt((spectrum**2 * weight).sum() / (rows * columns))).astype(np.float32)
@@ -190,26 +186,19 @@ def _scan(
         image = np.where(image > 100, 100 + (image - 100) * np.float32(profile.bone_gain), image)
         body = np.clip((image + 1000) / 1000, 0, 1.1)
         # Noise follows the attenuation around a pixel; dense rows (hips, shoulders) starve the detector.
-        thickness = (
-            gaussian_filter(body[::4, ::4], 40 / pixel_mm[0] / 4).repeat(4, 0).repeat(4, 1)[:rows, :columns]
-        )
+        thickness = gaussian_filter(body[::4, ::4], 40 / pixel_mm[0] / 4).repeat(4, 0).repeat(4, 1)[:rows, :columns]
         dense = np.clip(image - 250, 0, 1500).sum(axis=1) * np.float32(pixel_mm[0] / 40000.0)
         dense = gaussian_filter1d(dense, 3.0 / pixel_mm[1])
         sigma_map = (
-            np.float32(profile.noise_hu)
-            * (np.float32(0.35) + thickness)
-            * (1 + profile.streaks * dense[:, None])
+            np.float32(profile.noise_hu) * (np.float32(0.35) + thickness) * (1 + profile.streaks * dense[:, None])
         )
         white = rng.standard_normal(image.shape, dtype=np.float32)
         scanned = scipy.fft.irfft2(scipy.fft.rfft2(image) * response, s=image.shape)
         noise = scipy.fft.irfft2(scipy.fft.rfft2(white) * spectrum, s=image.shape)
-        streak = gaussian_filter1d(
-            rng.standard_normal(image.shape, dtype=np.float32), 25, axis=1
-        ) * np.float32(6.5)
+        streak = gaussian_filter1d(rng.standard_normal(image.shape, dtype=np.float32), 25, axis=1) * np.float32(6.5)
         hardening = profile.streaks * 18.0 * dense[:, None] * thickness * body
         scanned += (
-            sigma_map * noise
-            + np.float32(profile.streaks * profile.noise_hu * 0.5) * dense[:, None] * streak * body
+            sigma_map * noise + np.float32(profile.streaks * profile.noise_hu * 0.5) * dense[:, None] * streak * body
         )
         hu[k] = np.clip(scanned - hardening, -1024, 3071)
 
@@ -257,9 +246,7 @@ def write_ct_series(
     profile = scanner or ScannerProfile()
 
     def uid(*names: object) -> str:
-        return str(
-            generate_uid(prefix=uid_root, entropy_srcs=["gantry-phantom", str(seed), *map(str, names)])
-        )
+        return str(generate_uid(prefix=uid_root, entropy_srcs=["gantry-phantom", str(seed), *map(str, names)]))
 
     study, series, frame = uid("study"), uid("series", series_number), uid("frame", series_number)
     slices, rows, columns = volume.shape_kji

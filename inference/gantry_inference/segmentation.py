@@ -6,9 +6,9 @@ from time import perf_counter
 from typing import TypeAlias
 
 import numpy as np
-from gantry_imaging.volume import Volume
 from numpy.typing import NDArray
 
+from gantry_imaging.volume import Volume
 from gantry_inference.transforms import (
     FloatArray,
     Grid,

@@ -5,10 +5,11 @@ from dataclasses import dataclass, fields
 from typing import Any, Self, TypeAlias
 
 import numpy as np
-from gantry_imaging.volume import Volume
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import csr_array
+
+from gantry_imaging.volume import Volume
 
 FloatArray: TypeAlias = NDArray[np.float32]
 
@@ -39,9 +40,7 @@ class _FromCard:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise SpecError(f"{name} is {value!r}, not a number.")
         whole = {name for name, item in known.items() if isinstance(item.default, int)}
-        return cls(
-            **{name: int(value) if name in whole else float(value) for name, value in settings.items()}
-        )
+        return cls(**{name: int(value) if name in whole else float(value) for name, value in settings.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +211,7 @@ def normalise(hu: FloatArray, spec: PreprocessSpec) -> FloatArray:
     return result
 
 
-def refine(
-    probability: FloatArray, hu: FloatArray, pixel_mm2: float, spec: PostprocessSpec
-) -> NDArray[np.bool_]:
+def refine(probability: FloatArray, hu: FloatArray, pixel_mm2: float, spec: PostprocessSpec) -> NDArray[np.bool_]:
     """Decide bone in a slice from interpolated probability and the HU that the model's grid blurred.
 
     Parameters
@@ -230,9 +227,7 @@ def refine(
     if not bone.any():
         return bone
     chance = np.clip(probability[bone], 0.0025, 0.9975)
-    evidence = np.clip(
-        (_calmed(hu)[bone] - np.float32(spec.edge_hu)) / np.float32(spec.edge_width_hu), -1.0, 1.0
-    )
+    evidence = np.clip((_calmed(hu)[bone] - np.float32(spec.edge_hu)) / np.float32(spec.edge_width_hu), -1.0, 1.0)
     weight = np.where(evidence > 0, np.float32(spec.edge_weight), np.float32(spec.dark_weight))
     bone[bone] = np.log(chance / (1 - chance)) + weight * evidence > np.float32(limit)
     holes, count = ndimage.label(~bone)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
+
 from gantry_imaging.volume import Volume
 from gantry_inference.phantoms import generate_chest, generate_pelvis
 from gantry_inference.transforms import PreprocessSpec, fit_grid, neighbours
-from numpy.typing import NDArray
 from training.bone_ct.labels import label_bone
 
 # Phantom seeds below this train; tests and reported metrics use seeds from here on.
@@ -69,8 +70,7 @@ def samples(
         spec = PreprocessSpec(margin_mm=float(rng.uniform(2, 40)), finest_mm=float(rng.uniform(0.9, 1.9)))
         grid = fit_grid(volume, spec)
         channels = [
-            grid.down(np.maximum(volume.voxels_kji[n].astype(np.float32), -1000))
-            for n in neighbours(k, volume, spec)
+            grid.down(np.maximum(volume.voxels_kji[n].astype(np.float32), -1000)) for n in neighbours(k, volume, spec)
         ]
         label = grid.down(bone_kji[k].astype(np.float32), 0.0)
         weight = np.ones_like(label)
@@ -91,9 +91,7 @@ def phantom_samples(seed: int) -> Iterator[Sample]:
     count = 12 if dz >= 2 else 20
     make = generate_pelvis if seed % 2 == 0 else generate_chest
     phantom = make(seed, shape_kji=(count, 448, 512), spacing_ijk_mm=(pixel, pixel, dz))
-    yield from samples(
-        phantom.volume, phantom.bone_kji, None, range(1, count - 1, 2 if count == 12 else 4), rng
-    )
+    yield from samples(phantom.volume, phantom.bone_kji, None, range(1, count - 1, 2 if count == 12 else 4), rng)
 
 
 def write(path: Path, items: list[Sample]) -> None:
@@ -125,9 +123,7 @@ def main() -> None:
             items = list(samples(volume, labels.bone_kji, labels.unsure_kji, iter(ks), rng))
             write(args.out / f"real_{name}_{part}.npz", items)
     for first in range(args.seeds[0], args.seeds[1], 20):
-        batch = [
-            item for seed in range(first, min(first + 20, args.seeds[1])) for item in phantom_samples(seed)
-        ]
+        batch = [item for seed in range(first, min(first + 20, args.seeds[1])) for item in phantom_samples(seed)]
         write(args.out / f"phantom_{first:05d}.npz", batch)
         print(f"phantoms to seed {first + 20}: {len(batch)} samples", flush=True)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]  # ships no annotations
+from numpy.typing import NDArray
+from scipy import ndimage
+
 from gantry_imaging.volume import Volume
 from gantry_inference.phantoms import generate_chest, generate_pelvis
 from gantry_inference.segmentation import InferBatch, Spec, segment_volume
-from numpy.typing import NDArray
-from scipy import ndimage
 from training.bone_ct.data import (
     CHEST_HELD_OUT,
     FIRST_UNSEEN_SEED,

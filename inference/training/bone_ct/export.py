@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx
 import torch  # type: ignore[import-not-found]  # lives in the training environment only
+
 from training.bone_ct.network import BoneNet, Deployed
 
 OPSET = 17

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from gantry_imaging.volume import Volume
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from gantry_imaging.volume import Volume
 
 # Half way between soft tissue (about 50 HU) and thin cortex.
 _EDGE_HU = 165.0
@@ -61,19 +62,19 @@ def label_bone(volume: Volume) -> BoneLabels:
 def _trimmed(
     bone: NDArray[np.bool_], smooth: NDArray[np.float32], spacing_kji: tuple[float, float, float]
 ) -> NDArray[np.bool_]:
-    """Move the outer edge to half way between soft tissue and the shell beside it, where a blurred edge really is."""
+    """Move the outer edge to half way between soft tissue and the shell: there a blurred edge really is."""
     reach = [2 * max(1, round(2.0 / spacing)) + 1 for spacing in spacing_kji]
     half = 0.5 * (_SOFT_HU + ndimage.maximum_filter(smooth, reach))
     dim = bone & (smooth < np.clip(half, _EDGE_HU, 400.0))
     # Only from outside, and only as far as the edge is blurred: dim marrow behind bright cortex stays.
-    outside = ndimage.binary_dilation(~bone, np.ones((1, 3, 3)), iterations=_RIM_PIXELS, mask=~bone | dim)
+    outside = ndimage.binary_dilation(
+        ~bone, np.ones((1, 3, 3), dtype=np.bool_), iterations=_RIM_PIXELS, mask=~bone | dim
+    )
     trimmed: NDArray[np.bool_] = bone & ~outside
     return trimmed
 
 
-def _blur(
-    hu: NDArray[np.int16], sigma_mm: float, spacing_kji: tuple[float, float, float]
-) -> NDArray[np.float32]:
+def _blur(hu: NDArray[np.int16], sigma_mm: float, spacing_kji: tuple[float, float, float]) -> NDArray[np.float32]:
     blurred: NDArray[np.float32] = ndimage.gaussian_filter(
         hu.astype(np.float32), [sigma_mm / spacing for spacing in spacing_kji], truncate=3.0
     )
@@ -110,9 +111,7 @@ def _fill(bone: NDArray[np.bool_], coarse: NDArray[np.float32], pixel_mm: float)
     for k, image in enumerate(bone):
         if not image.any():
             continue
-        closed = ndimage.binary_closing(np.pad(image, reach + 1), disc)[
-            reach + 1 : -reach - 1, reach + 1 : -reach - 1
-        ]
+        closed = ndimage.binary_closing(np.pad(image, reach + 1), disc)[reach + 1 : -reach - 1, reach + 1 : -reach - 1]
         filled = image | (closed & (coarse[k] > 105))
         holes = ndimage.binary_fill_holes(filled) & ~filled
         labels, count = ndimage.label(holes)

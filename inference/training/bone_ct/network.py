@@ -25,8 +25,7 @@ class BoneNet(nn.Module):  # type: ignore[misc]  # torch is untyped here
         super().__init__()
         self.stem = _block(3, widths[0])
         self.down = nn.ModuleList(
-            nn.Sequential(_block(fine, coarse, 2), _block(coarse, coarse))
-            for fine, coarse in pairwise(widths)
+            nn.Sequential(_block(fine, coarse, 2), _block(coarse, coarse)) for fine, coarse in pairwise(widths)
         )
         self.bottom = _block(widths[-1], widths[-1])
         self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(widths))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from gantry_inference.repository import DEFAULT_REPOSITORY, write_repository
 from gantry_inference.segmentation import Spec
 
@@ -16,9 +17,9 @@ RESULTS = Path(__file__).with_name("results") / "metrics.json"
 _NOTES = {
     "phantom": "Seeded phantoms of unseen seeds, scanners and spacings; labels exact.",
     "ct-bone-ref-totalseg": (
-        "One patient, never trained on, no setting fitted to it, but its errors were looked at between trainings. "
-        "Costal cartilage left out. The reference is model output, a proxy: dilated by one voxel it scores Dice "
-        "0.85 against itself."
+        "One patient, never trained on, no setting fitted to it, but its errors were looked at between "
+        "trainings. Costal cartilage left out. The reference is model output, a proxy: dilated by one voxel it "
+        "scores Dice 0.85 against itself."
     ),
     "held-out": "Slices left out of training, same patient and scanner: easy. Classical labels.",
 }

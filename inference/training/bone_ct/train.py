@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch  # type: ignore[import-not-found]  # lives in the training environment only
-from gantry_inference.transforms import PreprocessSpec
 from numpy.typing import NDArray
 from torch.nn import functional  # type: ignore[import-not-found]  # as above
+
+from gantry_inference.transforms import PreprocessSpec
 from training.bone_ct.network import BoneNet
 
 SPEC = PreprocessSpec()
@@ -43,9 +44,7 @@ class Samples:
             self.index = np.concatenate([self.index, added])
         return len(self.index)
 
-    def draw(
-        self, rng: np.random.Generator
-    ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.uint8]]:
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.uint8]]:
         """Return one sample."""
         part, n = self.index[rng.integers(len(self.index))]
         images, labels, weights = self.parts[part]
@@ -162,9 +161,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="checkpoint to go on from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")
-    parser.add_argument(
-        "--threads", type=int, default=1, help="more cost more than they bring when others compute too"
-    )
+    parser.add_argument("--threads", type=int, default=1, help="more cost more than they bring when others compute too")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
@@ -182,9 +179,7 @@ def main() -> None:
         if progress >= 1:
             break
         for group in optimizer.param_groups:
-            group["lr"] = (
-                args.rate * min(1.0, step / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
-            )
+            group["lr"] = args.rate * min(1.0, step / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
         if step % 100 == 1:
             sizes = real.refresh(), phantoms.refresh()
         drawn = [(real if rng.random() < REAL_SHARE else phantoms).draw(rng) for _ in range(args.batch)]

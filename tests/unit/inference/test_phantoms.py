@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
 from gantry_imaging.volume import Volume
 from gantry_inference.phantoms import (
     PARTS,
@@ -17,7 +19,6 @@ from gantry_inference.phantoms import (
     generate_pelvis,
     write_ct_series,
 )
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 _QUIET = ScannerProfile(noise_hu=2.0, streaks=0.0)
 
@@ -54,9 +55,7 @@ def test_pelvis_has_every_part_when_the_whole_region_is_scanned(seed: int) -> No
 
 def test_left_and_right_hip_lie_on_their_sides_when_the_patient_is_supine() -> None:
     phantom = pelvis(1)
-    columns = {
-        side: np.nonzero(phantom.parts_kji == PARTS[f"hip_{side}"])[2].mean() for side in ("left", "right")
-    }
+    columns = {side: np.nonzero(phantom.parts_kji == PARTS[f"hip_{side}"])[2].mean() for side in ("left", "right")}
     assert columns["left"] > columns["right"]
 
 

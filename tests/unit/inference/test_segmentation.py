@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from gantry_imaging.volume import Volume
 from gantry_inference.segmentation import ModelOutputError, Segmentation, Spec, segment_volume
 from gantry_inference.transforms import FloatArray, PostprocessSpec, PreprocessSpec
-from numpy.typing import NDArray
 
 
 def threshold(batch: FloatArray) -> FloatArray:
@@ -84,7 +85,5 @@ def test_answer_is_refused_when_it_is_no_probability_map(fault: str) -> None:
 def test_time_is_booked_per_stage_when_a_clock_is_given() -> None:
     volume, _ = rod_volume(slices=8)
     ticks = iter(range(1000))
-    timings = segment_volume(
-        volume, spec=Spec(), infer_batch=threshold, clock=lambda: float(next(ticks))
-    ).timings_s
+    timings = segment_volume(volume, spec=Spec(), infer_batch=threshold, clock=lambda: float(next(ticks))).timings_s
     assert timings == {"pre": 2.0, "infer": 2.0, "post": 3.0}

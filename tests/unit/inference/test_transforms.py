@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
 from gantry_imaging.volume import Volume
 from gantry_inference.transforms import (
     PostprocessSpec,
@@ -14,9 +18,6 @@ from gantry_inference.transforms import (
     normalise,
     refine,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 
 def body(rows: int, columns: int, pixel_mm: float, offset_mm: tuple[float, float] = (0.0, 0.0)) -> Volume:
@@ -31,9 +32,7 @@ def body(rows: int, columns: int, pixel_mm: float, offset_mm: tuple[float, float
 
 
 @given(st.floats(0.5, 2.5), st.floats(0.4, 1.6), st.integers(40, 90))
-def test_constant_stays_constant_when_averaged_and_interpolated(
-    spacing: float, pixel: float, count: int
-) -> None:
+def test_constant_stays_constant_when_averaged_and_interpolated(spacing: float, pixel: float, count: int) -> None:
     size = 16
     grid = grid_at(((count - 1) / 2, (count - 1) / 2), spacing, (pixel, pixel), (count, count), size)
     image = np.full((count, count), 321.0, dtype=np.float32)
@@ -72,9 +71,7 @@ def test_grid_covers_the_body_and_leaves_most_couch_when_the_field_of_view_varie
 
 
 def test_grid_follows_the_body_when_the_patient_lies_off_centre() -> None:
-    centred, moved = (
-        fit_grid(body(512, 512, 0.9, at), PreprocessSpec()) for at in ((0.0, 0.0), (-40.0, 60.0))
-    )
+    centred, moved = (fit_grid(body(512, 512, 0.9, at), PreprocessSpec()) for at in ((0.0, 0.0), (-40.0, 60.0)))
     middles = [(grid.columns.start + grid.columns.stop) / 2 for grid in (centred, moved)]
     assert (middles[1] - middles[0]) * 0.9 == pytest.approx(60, abs=4)
     assert moved.spacing_mm == pytest.approx(centred.spacing_mm, rel=0.03)
@@ -107,9 +104,7 @@ def test_hu_are_clipped_and_scaled_when_normalised() -> None:
     [(0.5, 600.0, True), (0.5, 0.0, False), (0.999, -50.0, True), (0.001, 1500.0, False), (0.6, 160.0, True)],
 )
 def test_hu_decide_only_where_the_network_is_unsure(chance: float, hu: float, bone: bool) -> None:
-    decided = refine(
-        np.full((6, 6), chance, np.float32), np.full((6, 6), hu, np.float32), 1.0, PostprocessSpec()
-    )
+    decided = refine(np.full((6, 6), chance, np.float32), np.full((6, 6), hu, np.float32), 1.0, PostprocessSpec())
     assert (decided == bone).all()
 
 
