@@ -122,7 +122,7 @@ def test_application_role_may_not(connect: Callable[[str], Any], statement: str)
 
 def test_insert_for_another_tenant_is_refused(connect: Callable[[str], Any]) -> None:
     mine, other = make_world(), make_world()
-    with connect("app") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+    with connect("app") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():  # noqa: PT012 - the context is no part of the attack
         connection.execute("select set_config('gantry.context', %s, true)", [_context(mine, connection)])
         connection.execute(
             "insert into tenancy_institution (id, tenant_id, code, name, is_default) values (%s, %s, 'x', 'x', false)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from guardian.models import UserObjectPermissionBase
+from guardian.models import UserObjectPermissionBase  # noqa: TID251 - here is where guardian is known
 
 from gantry.foundation.models import TenantModel
 

@@ -121,7 +121,7 @@ def run_analysis(*, analysis_id: UUID) -> None:
             _fail(scope, work, refused.code, str(refused))
         except DatabaseError:
             raise  # the queue runs it again
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every error ends in a sentence; see _explain
             code, sentence = _explain(error)
             _fail(scope, work, code, sentence)
 
@@ -146,7 +146,7 @@ def _explain(error: Exception) -> tuple[str, str]:
         return error.code, f"The result did not fit the images: {error}"
     if isinstance(error, CardError):
         return error.code, "The model's files are not what its card says; it was not run."
-    log.exception("analysis.unexpected", error=type(error).__name__)
+    log.exception("analysis.unexpected", error=type(error).__name__)  # noqa: LOG004 - called while it is handled
     return "analysis.unexpected", "Something went wrong on our side. Nothing was found or ruled out; start it again."
 
 

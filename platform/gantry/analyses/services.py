@@ -286,7 +286,13 @@ def report_progress(
 
 @atomic_service
 def postpone_analysis(
-    *, actor: Actor, analysis_id: UUID, claim: Claim, sentence: str, delay_s: float, clock: Clock = SYSTEM_CLOCK
+    *,
+    actor: Actor,  # noqa: ARG001 - every service is told who asks
+    analysis_id: UUID,
+    claim: Claim,
+    sentence: str,
+    delay_s: float,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> None:
     """Put an analysis off because the model server does not answer; it is tried again by itself."""
     analysis = _held(analysis_id, claim)

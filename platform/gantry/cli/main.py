@@ -44,6 +44,11 @@ def choose_state(
         load_env_file(state.environment_file)
 
 
+def command_names() -> frozenset[str]:
+    """Return the names of the commands that are registered."""
+    return frozenset(typer.main.get_group(app).commands)
+
+
 def main() -> None:
     """Run the command line."""
     app()

@@ -6,12 +6,12 @@ from django.http import HttpRequest, JsonResponse
 from gantry.tenancy.public import ping_database
 
 
-def healthz(request: HttpRequest) -> JsonResponse:
+def healthz(_request: HttpRequest) -> JsonResponse:
     """Answer while the process runs."""
     return JsonResponse({"status": "ok"})
 
 
-def readyz(request: HttpRequest) -> JsonResponse:
+def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200 when requests can be served."""
     try:
         ping_database()

@@ -73,7 +73,7 @@ async def _every(interval_s: float, name: str, action: Callable[[], Awaitable[No
     while True:
         try:
             await action()
-        except Exception as error:  # the database may be away for a while; the clock goes on
+        except Exception as error:  # noqa: BLE001 - the database may be away for a while; the clock goes on
             log.warning("clock.failed", clock=name, error=type(error).__name__)
         await asyncio.sleep(interval_s)
 

@@ -60,7 +60,7 @@ def load_demo(root: Path, *, say: Callable[[str], object], slices: int | None = 
             _load_people(file, slug, actor)
             _load_agreement(slug, actor)
             if slug != "south":
-                _load_model(slug, actor)
+                _load_model(actor)
                 _load_study(slug, actor, say, slices)
 
 
@@ -110,7 +110,7 @@ def _load_agreement(slug: str, actor: Actor) -> None:
         advance_agreement(actor=actor, agreement_id=AgreementId(agreement.pk), step=Step.SIGN)
 
 
-def _load_model(slug: str, actor: Actor) -> None:
+def _load_model(actor: Actor) -> None:
     deployed = {card.name for _, card in list_deployed_cards()}
     for card in list_cards():
         if card.name == "bone_ct" and card.name not in deployed:

@@ -50,12 +50,12 @@ def build_app(parsers: ParserPool) -> Starlette:
     return app
 
 
-async def _absent(request: Request, error: Exception) -> Response:
+async def _absent(_request: Request, _error: Exception) -> Response:
     status, body = problem_body(NotFoundError())
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
 
 
-async def _no_such_method(request: Request, error: Exception) -> Response:
+async def _no_such_method(_request: Request, _error: Exception) -> Response:
     body = {"type": "urn:gantry:problem:request.method", "title": "Method not allowed", "status": 405}
     return JSONResponse(body, status_code=405, media_type=MEDIA_TYPE, headers={"Allow": "GET, POST"})
 

@@ -35,7 +35,7 @@ def endpoint(handler: Endpoint) -> Callable[[Request], Awaitable[Response]]:
             actor = await in_thread(_resolve, request)
             with tenant_scope(actor):
                 response = await handler(request, actor)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer
             status, body = await in_thread(answer_error, error)
             response = JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
             if status == 401:

@@ -39,5 +39,5 @@ def record_refusal(refused: Refused) -> None:
     try:
         _recorder[0](refused)
     except Exception as error:
-        log.error("refusal.not_recorded", code=refused.code, error=type(error).__name__)
+        log.error("refusal.not_recorded", code=refused.code, error=type(error).__name__)  # noqa: TRY400 - raised again just below, with its cause
         raise RefusalNotRecordedError("This refusal could not be recorded; try again in a moment.") from error

@@ -61,8 +61,10 @@ def definer_function(signature: str, returns: str, body: str) -> migrations.RunS
     """
     return migrations.RunSQL(
         [
-            f"create function gantry.{signature} returns {returns} language sql stable security definer "
-            f"set search_path = pg_catalog, public, pg_temp as $$ {body} $$",
+            (
+                f"create function gantry.{signature} returns {returns} language sql stable security definer "
+                f"set search_path = pg_catalog, public, pg_temp as $$ {body} $$"
+            ),
             f"revoke all on function gantry.{_header(signature)} from public",
             f"grant execute on function gantry.{_header(signature)} to gantry_app",
             f"alter function gantry.{_header(signature)} owner to gantry_definer",

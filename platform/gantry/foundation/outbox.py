@@ -106,5 +106,5 @@ def ring(tenant_id: UUID, stream: str) -> None:
         return
     try:
         async_to_sync(layer.group_send)(group_name(tenant_id, stream), {"type": "doorbell", "stream": stream})
-    except Exception as error:  # the layer's client raises its own kinds; none may undo a commit
+    except Exception as error:  # noqa: BLE001 - the layer's client raises its own kinds; none may undo a commit
         log.warning("doorbell.lost", error=type(error).__name__)

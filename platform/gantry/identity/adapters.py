@@ -31,7 +31,7 @@ _SILENT_MESSAGES = frozenset({"account/messages/logged_in.txt", "account/message
 
 class AccountAdapter(DefaultAccountAdapter):
     clock: Clock = SYSTEM_CLOCK
-    error_messages = {  # noqa: RUF012 - the base class declares it so
+    error_messages = {
         **DefaultAccountAdapter.error_messages,
         "email_password_mismatch": "The e-mail address or the password is not right.",
         "incorrect_password": "The password is not right.",

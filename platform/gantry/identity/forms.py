@@ -26,14 +26,14 @@ from gantry.identity.models import User
 class SignInForm(LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _relabel(self, login="E-mail", password="Password")
+        _relabel(self, login="E-mail", password="Password")  # noqa: S106 - a label
         self.fields["login"].widget.attrs.update(autocomplete="username", autofocus=True, maxlength=254)
 
 
 class ConfirmPasswordForm(ReauthenticateForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _relabel(self, password="Password")
+        _relabel(self, password="Password")  # noqa: S106 - a label
         self.fields["password"].widget.attrs.update(autofocus=True)
 
 

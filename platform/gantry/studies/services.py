@@ -207,7 +207,7 @@ _TITLES = frozenset({"dr", "prof", "md", "mr", "mrs", "ms", "med", "phd"})
 
 
 def _name_words(name: str) -> frozenset[str]:
-    alphabetic = name.split("=")[0]
+    alphabetic = name.split("=", 1)[0]
     return frozenset(word.strip(".,") for word in fold_name(alphabetic).split()) - _TITLES
 
 

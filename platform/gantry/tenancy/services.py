@@ -31,7 +31,7 @@ from gantry.tenancy.models import (
 )
 from gantry.vault.public import get_vault
 
-TOKEN_PREFIX = "gantry_"
+TOKEN_PREFIX = "gantry_"  # noqa: S105 - what every token begins with
 
 
 @dataclass(frozen=True, slots=True)

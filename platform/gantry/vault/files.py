@@ -109,7 +109,7 @@ class PrivateTree:
         fd = self.open_file(*parts)
         if fd is None:
             return None
-        with open(fd, "rb") as file:
+        with os.fdopen(fd, "rb") as file:
             return file.read()
 
     def open_file(self, *parts: str) -> int | None:

@@ -129,7 +129,8 @@ def _build_keys(config: VaultConfig) -> KeyStore:
     from gantry.vault.key_kms import KmsKeyStore  # boto3 is loaded only where it is used
     from gantry.vault.s3 import build_client
 
-    assert config.key_bucket is not None and config.kms_key_id is not None
+    assert config.key_bucket is not None
+    assert config.kms_key_id is not None
     return KmsKeyStore(
         build_client("kms", region=config.region, endpoint_url=config.kms_endpoint_url),
         build_client("s3", region=config.region, endpoint_url=config.endpoint_url),

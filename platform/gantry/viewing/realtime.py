@@ -46,7 +46,7 @@ class Subscription:
 
 
 class EventsConsumer(AsyncWebsocketConsumer):
-    """`/t/<tenant>/ws/v1/events`"""
+    """`/t/<tenant>/ws/v1/events`."""
 
     async def connect(self) -> None:
         self.subscriptions: dict[str, Subscription] = {}
@@ -158,7 +158,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
         try:
             call = getattr(self.channel_layer, method)
             await asyncio.wait_for(call(group_name(self.actor.tenant_id, stream), self.channel_name), 2.0)
-        except Exception as error:  # without Redis the rows are still looked at
+        except Exception as error:  # noqa: BLE001 - without Redis the rows are still looked at
             log.info("doorbell.unavailable", error=type(error).__name__)
 
     async def doorbell(self, event: dict[str, Any]) -> None:
@@ -179,7 +179,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
                     if not await self._still_allowed():
                         return
                 await self._send_news()
-            except Exception as error:  # the database may be away for a moment: nothing is lost, only late
+            except Exception as error:  # noqa: BLE001 - the database may be away for a moment: nothing is lost, only late
                 log.warning("events.delayed", error=type(error).__name__)
 
     async def _still_allowed(self) -> bool:

@@ -31,7 +31,7 @@ async def inference_events(request: HttpRequest, tenant: str, analysis_id: UUID)
     try:
         actor = await in_thread(_resolve, request, tenant)
         first = await in_thread(_look, actor, analysis_id)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - every error becomes an answer
         return await in_thread(problem_response, error)
     response = StreamingHttpResponse(
         _stream(request, tenant, analysis_id, first), content_type="text/event-stream"

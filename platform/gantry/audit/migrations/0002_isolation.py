@@ -14,8 +14,10 @@ class Migration(migrations.Migration):
                 "grant insert on audit_platformevent to gantry_app, gantry_identity",
                 "grant select on audit_auditevent, audit_platformevent to gantry_auditor",
                 # The auditor, too, sees one tenant at a time, by signed context.
-                "create policy auditor on audit_auditevent for select to gantry_auditor "
-                "using (tenant_id = (select gantry.current_tenant()))",
+                (
+                    "create policy auditor on audit_auditevent for select to gantry_auditor "
+                    "using (tenant_id = (select gantry.current_tenant()))"
+                ),
             ],
             migrations.RunSQL.noop,
         ),

@@ -85,7 +85,7 @@ def as_gantry_error(error: Exception) -> GantryError:
         return _plain(ErrorKind.TOO_MANY, "request.throttled", "Too many requests", _sentence(error))
     if isinstance(error, exceptions.APIException) and error.status_code < 500:
         return _plain(ErrorKind.INVALID, "request.invalid", "The request is not valid", _sentence(error))
-    log.exception("request.failed", error=type(error).__name__)
+    log.exception("request.failed", error=type(error).__name__)  # noqa: LOG004 - called while it is handled
     return UnexpectedError()
 
 
@@ -102,7 +102,7 @@ def _sentence(error: Exception) -> str:
     return str(detail if detail is not None else error) or "The request was refused."
 
 
-def handle_exception(error: Exception, context: dict[str, Any]) -> Response:
+def handle_exception(error: Exception, _context: dict[str, Any]) -> Response:
     """Answer for REST framework (its `EXCEPTION_HANDLER`)."""
     if isinstance(error, exceptions.MethodNotAllowed):
         body = {"type": "urn:gantry:problem:request.method", "title": "Method not allowed", "status": 405,

@@ -19,5 +19,4 @@ def site_assets(entry: str = "src/ui/site.ts") -> SafeString:
     except RuntimeError as error:
         log.warning("site.unstyled", reason=type(error).__name__)
         return SafeString("")
-    # Made by django-vite from the build's own manifest.
-    return mark_safe(tags)
+    return mark_safe(tags)  # noqa: S308 - made by django-vite from the build's own manifest

@@ -130,6 +130,6 @@ def _parse_file(file: int, size: int, limits: ParserLimits) -> tuple[bytes, bool
         mapped.close()
     except BufferError:  # something still looks at the file
         return result, False
-    except Exception:  # a fault of ours that these bytes found: this file's, not its neighbours'
+    except Exception:  # noqa: BLE001 - a fault of ours that these bytes found: this file's, not its neighbours'
         return to_json(Rejection("dicom.parser_crashed", SENTENCES["dicom.parser_crashed"])), False
     return result, is_sound

@@ -7,8 +7,10 @@ from gantry.foundation.isolation import definer_function, isolate
 TENANT: list[Any] = [
     "alter table tenancy_tenant enable row level security",
     "alter table tenancy_tenant force row level security",
-    "create policy tenant on tenancy_tenant to gantry_app, gantry_owner "
-    "using (id = (select gantry.current_tenant())) with check (id = (select gantry.current_tenant()))",
+    (
+        "create policy tenant on tenancy_tenant to gantry_app, gantry_owner "
+        "using (id = (select gantry.current_tenant())) with check (id = (select gantry.current_tenant()))"
+    ),
     "grant select, insert, update on tenancy_tenant to gantry_app",
     "create policy across_tenants on tenancy_tenant for select to gantry_definer using (true)",
     "grant select (id, slug, name, networks) on tenancy_tenant to gantry_definer",
@@ -78,5 +80,7 @@ class Migration(migrations.Migration):
             FIND_TOKEN,
         ),
         definer_function("tenant_ids()", "setof uuid", "select id from tenancy_tenant"),
-        definer_function("find_tenant(slug text)", "uuid", "select id from tenancy_tenant where tenancy_tenant.slug = $1"),
+        definer_function(
+            "find_tenant(slug text)", "uuid", "select id from tenancy_tenant where tenancy_tenant.slug = $1"
+        ),
     ]
