@@ -116,10 +116,16 @@ export class StudyStore {
       this.#replace(await reviewFinding(finding, decision, reason));
     } catch (error) {
       const problem = asProblem(error);
-      if (problem.status === 409) {
+      // Without an answer, or with a broken one, the decision may have been saved: ask what is so.
+      const isKnown = problem.status > 0 && problem.status < 500;
+      if (problem.status === 409)
         notify("warn", "Your decision was not saved", `${problem.message} The present state is shown.`);
-        await this.fetch();
-      } else notifyProblem("Your decision was not saved", error);
+      else
+        notifyProblem(
+          isKnown ? "Your decision was not saved" : "It is not sure that your decision was saved",
+          error,
+        );
+      await this.fetch();
     } finally {
       this.#setPending(finding.id, null);
     }

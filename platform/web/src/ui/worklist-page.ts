@@ -258,7 +258,7 @@ export class WorklistPage extends LitElement {
     if (problem)
       return html`<div class="state" role="alert">
         ${icon("alert")}
-        <h2>The worklist could not be loaded</h2>
+        <h2>${problem.status === 403 ? "Studies cannot be shown" : "The worklist could not be loaded"}</h2>
         <p class="muted">${problem.message}</p>
         ${problem.correlationId ? html`<p class="muted small">Reference <span class="code">${problem.correlationId}</span></p>` : nothing}
         <button class="button" @click=${() => this.#fetch()}>Try again</button>

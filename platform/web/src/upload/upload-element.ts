@@ -55,8 +55,8 @@ export class UploadElement extends LitElement {
       .progress {
         position: fixed;
         z-index: 20;
-        right: 16px;
         bottom: 16px;
+        left: 16px;
         display: grid;
         gap: 10px;
         width: min(420px, calc(100vw - 32px));
@@ -97,8 +97,8 @@ export class UploadElement extends LitElement {
       }
       @media (max-width: 720px) {
         .progress {
-          right: 0;
           bottom: 0;
+          left: 0;
           width: 100vw;
           border-radius: var(--radius-large) var(--radius-large) 0 0;
         }

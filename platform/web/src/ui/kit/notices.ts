@@ -24,28 +24,22 @@ export class Notices extends LitElement {
   static override styles = [
     controls,
     css`
+      /* Over the picture's lower middle: never over the tags and letters that say what is shown and
+         what may not be trusted, nor over a control. */
       :host {
         position: fixed;
         z-index: 40;
-        top: 60px;
-        right: 12px;
+        bottom: 64px;
+        left: 50%;
         display: grid;
         gap: 8px;
-        width: 336px;
+        width: min(420px, calc(100vw - 24px));
+        translate: -50% 0;
         pointer-events: none;
-      }
-      /* Beside the image where there is a panel, over its lower edge where there is none: never over
-         the tags that say what may not be trusted. */
-      @media (max-width: 1100px) {
-        :host {
-          width: 276px;
-        }
       }
       @media (max-width: 720px) {
         :host {
-          top: auto;
-          bottom: calc(60px + env(safe-area-inset-bottom));
-          width: calc(100vw - 24px);
+          bottom: 120px;
         }
       }
       .message {
