@@ -80,7 +80,9 @@ class PostprocessSpec(_FromCard):
 
     Parameters
     ----------
-    edge_hu, edge_width_hu, edge_weight
+    soft_hu, edge_hu, brightest_edge_hu, reach_mm
+        A blurred edge lies half way between soft tissue and the brightest HU within reach, but within these bounds.
+    edge_width_hu, edge_weight
         Where the network is unsure, HU decide: log odds grow by weight * clip((HU - edge) / width, -1, 1).
     dark_weight
         The same below the edge; smaller, since marrow is dark too.
@@ -93,7 +95,10 @@ class PostprocessSpec(_FromCard):
     """
 
     threshold: float = 0.5
+    soft_hu: float = 50.0
     edge_hu: float = 160.0
+    brightest_edge_hu: float = 400.0
+    reach_mm: float = 2.5
     edge_width_hu: float = 120.0
     edge_weight: float = 0.75
     dark_weight: float = 0.75
@@ -227,7 +232,11 @@ def refine(probability: FloatArray, hu: FloatArray, pixel_mm2: float, spec: Post
     if not bone.any():
         return bone
     chance = np.clip(probability[bone], 0.0025, 0.9975)
-    evidence = np.clip((_calmed(hu)[bone] - np.float32(spec.edge_hu)) / np.float32(spec.edge_width_hu), -1.0, 1.0)
+    calm = _calmed(hu)
+    reach = 2 * max(1, round(spec.reach_mm / pixel_mm2**0.5)) + 1
+    brightest = ndimage.maximum_filter(calm, reach)[bone]
+    edge = np.clip(0.5 * (brightest + np.float32(spec.soft_hu)), spec.edge_hu, spec.brightest_edge_hu)
+    evidence = np.clip((calm[bone] - edge) / np.float32(spec.edge_width_hu), -1.0, 1.0)
     weight = np.where(evidence > 0, np.float32(spec.edge_weight), np.float32(spec.dark_weight))
     bone[bone] = np.log(chance / (1 - chance)) + weight * evidence > np.float32(limit)
     holes, count = ndimage.label(~bone)

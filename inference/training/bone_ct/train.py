@@ -59,7 +59,7 @@ def augment(
     theta = np.zeros((count, 2, 3), dtype=np.float32)
     for n in range(count):
         angle = np.radians(rng.normal(0, 9))
-        scale = np.exp(rng.normal(0.0, 0.16))
+        scale = np.exp(rng.normal(0.0, 0.19))
         stretch = np.exp(rng.normal(0.0, 0.06))
         flip = -1.0 if rng.random() < 0.5 else 1.0
         turn = -1.0 if rng.random() < 0.06 else 1.0
@@ -80,8 +80,14 @@ def augment(
     labels, weights = both[:, 0], ((both[:, 1] > 0.9) | (inside < 0.5)).float()
     for n in range(count):
         image = images[n]
+        if rng.random() < 0.6:
+            image = _with_density(image, labels[n], rng)
         if rng.random() < 0.5:
             image = _with_decoys(image, labels[n], rng)
+        if rng.random() < 0.25:
+            # A thick slice holds something of its neighbours.
+            share = float(rng.uniform(0, 0.2))
+            image[1] = (1 - 2 * share) * image[1] + share * (image[0] + image[2])
         if rng.random() < 0.35:
             image = _blur(image, float(rng.uniform(0.3, 1.2)))
         gain = float(np.clip(rng.normal(1.0, 0.13), 0.65, 1.45))
@@ -96,6 +102,20 @@ def augment(
             image = image[1:2].expand(3, -1, -1)
         images[n] = image
     return images, labels, weights
+
+
+def _with_density(image: torch.Tensor, label: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Change the mineral of the bones, and the fat in their marrow: from osteoporosis to sclerosis.
+
+    Both real patients have dense bones; many patients do not.
+    """
+    bright = float(rng.uniform(0.3, 1.25))
+    marrow = float(rng.uniform(-130, 60))
+    inside = torch.clamp(functional.avg_pool2d(label[None, None], 5, 1, 2)[0, 0] * 4 - 3, 0, 1)
+    changed = image + label * torch.clamp(image - 60, min=0) * (bright - 1)
+    # Marrow that is as bright as muscle or darker is told from muscle by its shell alone.
+    dim = torch.clamp((450 - changed) / 300, 0, 1)
+    return changed + inside * dim * marrow
 
 
 def _with_decoys(image: torch.Tensor, label: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -116,12 +136,17 @@ def _with_decoys(image: torch.Tensor, label: torch.Tensor, rng: np.random.Genera
         radii = rng.uniform(0.5, 2.5, 2) if small else rng.uniform(2.5, 16, 2)
         hu = rng.uniform(250, 1100) if small else rng.uniform(110, 480)
         drift = rng.normal(0, 0.6, 2)
+        calcified, sector, wall_hu = not small and rng.random() < 0.3, rng.uniform(0, 6.28), rng.uniform(400, 1000)
         for channel in range(3):
             dy, dx = y - row - drift[0] * (channel - 1), x - column - drift[1] * (channel - 1)
             along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
             level = torch.sqrt((along / radii[0]) ** 2 + (across / radii[1]) ** 2)
             cover = torch.clamp(0.5 - (level - 1) * float(radii.min()), 0, 1) * soft
             painted[channel] += cover * (hu - painted[channel])
+            if calcified:
+                wall = torch.clamp(1.2 - torch.abs(level - 1) * float(radii.min()), 0, 1) * soft
+                wall = wall * (torch.cos(torch.atan2(across, along) - sector) > 0.2)
+                painted[channel] += wall * (wall_hu - painted[channel])
     return painted
 
 
