@@ -134,13 +134,13 @@ def _open(actor: Actor, study: Study, analyses: Iterable[Analysis]) -> list[Open
 
 
 def latest_analyses(*, actor: Actor, study_ids: Sequence[UUID]) -> dict[UUID, tuple[Analysis, int]]:
-    """Return each study's newest analysis and how many findings the actor may see.
+    """Return each study's newest analysis and how many findings, regions not counted, the actor may see.
 
     To be called inside a service that has decided about these studies.
     """
     counts: dict[UUID, int] = {}
     for analysis_id in (
-        Finding.objects.filter(study_id__in=study_ids).filter(result_condition(actor)).values_list("analysis_id", flat=True)
+        Finding.objects.filter(study_id__in=study_ids, part_of=None).filter(result_condition(actor)).values_list("analysis_id", flat=True)
     ):
         counts[analysis_id] = counts.get(analysis_id, 0) + 1
     latest: dict[UUID, tuple[Analysis, int]] = {}

@@ -63,7 +63,7 @@ def review_finding(
     )
     if study is None:
         raise NotFoundError
-    finding = Finding.objects.select_for_update().get(pk=finding_id)
+    finding = Finding.objects.select_for_update(of=("self",)).select_related("analysis__series").get(pk=finding_id)
     if not is_result_visible(actor, finding.review):
         raise NotFoundError
     subject = subject_of(study, actor, DataCategory.REPORTS)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from gantry_imaging.decode import decode_frames
+from gantry_imaging.decode import decode_frames, decoded_photometric
 from gantry_imaging.encode import MEDIA_TYPES, encode_image
 from gantry_imaging.errors import ImagingError
+from gantry_imaging.modality import to_modality_units
 from gantry_imaging.part10 import read_header
 from gantry_imaging.render2d import render_frame
 from gantry_imaging.viewport import Viewport
-from gantry_imaging.voi import Voi
+from gantry_imaging.voi import Voi, default_voi
 from opentelemetry import trace
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -26,6 +27,8 @@ from gantry.vault.public import SealedReader
 tracer = trace.get_tracer(__name__)
 
 DICOM = "application/dicom"
+#: Answers of `rendered` say which window they were made with, so that a viewer can go on from there.
+WINDOW_HEADER = "Gantry-Window"
 _PREAMBLE_BYTES = 128
 _THUMBNAIL = Viewport.parse("128,128")
 #: Objects beyond this are not rendered whole in memory here; the render service takes them.
@@ -148,13 +151,17 @@ async def _picture(
 ) -> Response:
     media_type = _media_type(request)
     with tracer.start_as_current_span("wado.render"):
-        picture = await in_thread(_render, instance, frame, voi, viewport, media_type, quality)
-    return Response(picture, media_type=media_type, headers={"Vary": "Accept"})
+        picture, used = await in_thread(_render, instance, frame, voi, viewport, media_type, quality)
+    headers = {"Vary": "Accept"}
+    if used is not None:
+        headers[WINDOW_HEADER] = f"{used.center:g},{used.width:g}"
+    return Response(picture, media_type=media_type, headers=headers)
 
 
 def _render(
     instance: OpenedInstance, frame: int, voi: Voi | None, viewport: Viewport | None, media_type: str, quality: int
-) -> bytes:
+) -> tuple[bytes, Voi | None]:
+    """Return the encoded picture and the window that it was made with; colour has none."""
     if not instance.facts["has_pixels"]:
         raise PictureError("This object has no pixels to show.")
     if instance.ref.size_bytes > MAX_RENDERED_BYTES:
@@ -163,8 +170,11 @@ def _render(
         data = reader.read()
     try:
         header = read_header(data)
-        pixels = render_frame(header, decode_frames(data, frame), frame=frame, voi=voi, viewport=viewport)
-        return encode_image(pixels, media_type, quality)
+        stored = decode_frames(data, frame)
+        if voi is None and decoded_photometric(header).startswith("MONOCHROME"):
+            voi = default_voi(header, to_modality_units(stored, header, frame), frame)
+        pixels = render_frame(header, stored, frame=frame, voi=voi, viewport=viewport)
+        return encode_image(pixels, media_type, quality), voi if pixels.ndim == 2 else None
     except ImagingError as error:
         raise PictureError(error.sentence) from error
     except IndexError:

@@ -11,6 +11,17 @@ from gantry.analyses.public import Analysis
 from gantry.kernel.actor import Actor
 from gantry.studies.public import Instance, OpenedStudy, Referral, ReferralCandidate, ReviewState, Series, Study
 
+#: JPEG baseline, extended, near-lossless JPEG-LS, JPEG 2000 and HTJ2K that may have lost something (PS3.5 §10).
+LOSSY_TRANSFER_SYNTAXES = frozenset(
+    {
+        "1.2.840.10008.1.2.4.50",
+        "1.2.840.10008.1.2.4.51",
+        "1.2.840.10008.1.2.4.81",
+        "1.2.840.10008.1.2.4.91",
+        "1.2.840.10008.1.2.4.203",
+    }
+)
+
 _NO_ANALYSIS: dict[str, Any] = {
     "id": None,
     "state": "none",
@@ -184,4 +195,6 @@ def _instance_row(instance: Instance) -> dict[str, Any]:
         "image_orientation_patient": facts["orientation"] or None,
         "pixel_spacing_mm": facts["pixel_spacing"] or None,
         "photometric_interpretation": facts["photometric"],
+        # Lossy before it came to us: a lossless picture of it is still no full quality (PS3.3 C.7.6.1.1.5).
+        "is_lossy": facts["lossy"] == "01" or instance.transfer_syntax_uid in LOSSY_TRANSFER_SYNTAXES,
     }
