@@ -35,7 +35,9 @@ class PublicDoorsContract(Contract):
     def render_broken_contract(self, check: ContractCheck) -> None:
         """Say which import is to go where."""
         for importer, imported in check.metadata["found"]:
-            output.print_error(f"{importer} imports {imported}: take it from {'.'.join(imported.split('.')[:2])}.public")
+            output.print_error(
+                f"{importer} imports {imported}: take it from {'.'.join(imported.split('.')[:2])}.public"
+            )
 
     def _is_by_the_door(self, importer: str, imported: str) -> bool:
         options: Any = self
