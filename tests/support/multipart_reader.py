@@ -14,7 +14,8 @@ def read_parts(answer: httpx.Response) -> list[tuple[str, bytes]]:
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + answer.content)
     assert message.is_multipart(), "not multipart"
     parts = []
-    for part in message.iter_parts():  # type: ignore[attr-defined]  # an EmailMessage by its policy
+    for part in message.iter_parts():
         content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
         parts.append((part["Content-Type"], content))
     return parts

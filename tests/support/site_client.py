@@ -164,7 +164,7 @@ class Socket:
 
     @staticmethod
     async def _open(scope: dict[str, Any]) -> Any:
-        wire: Any = ApplicationCommunicator(application(), scope)  # type: ignore[no-untyped-call]  # asgiref's
+        wire: Any = ApplicationCommunicator(application(), scope)
         await wire.send_input({"type": "websocket.connect"})
         return wire
 

@@ -243,8 +243,8 @@ class _Receiver:
         finally:
             for file in files:
                 file.close()
-        for file, one, result in zip(batch, sealed, parsed, strict=True):
-            self.received.append(Received(one, self._judge(file, result)))
+        for whole, one, result in zip(batch, sealed, parsed, strict=True):
+            self.received.append(Received(one, self._judge(whole, result)))
 
     def _judge(self, file: _File, result: ParsedInstance | Rejection) -> ParsedInstance | Rejection:
         if file.is_too_large:

@@ -119,7 +119,7 @@ def test_series_search_answers_when_the_query_is_nonsense(reader: Client, query:
 
 def test_pages_neither_repeat_nor_skip(reader: Client) -> None:
     pages = [found(reader, {"limit": "1", "offset": str(at)}) for at in range(5)]
-    assert sorted(sum(pages, [])) == [0, 1, 2, 3, 4]
+    assert sorted(at for page in pages for at in page) == [0, 1, 2, 3, 4]
 
 
 def test_warning_says_that_there_is_more_or_that_something_was_not_used(reader: Client) -> None:

@@ -361,7 +361,7 @@ def test_good_files_are_stored_when_hostile_ones_lie_between_them(world: World, 
 
 
 def test_quarantine_list_tells_what_was_refused(world: World, pacs: Client) -> None:
-    good, bad = make_ct(2)
+    good = make_ct(2)[0]
     pacs.stow([to_file(good), b"this is not DICOM"])
     listed = pacs.get("/api/v1/quarantine").json()
     assert listed["count"] == 1
@@ -401,7 +401,7 @@ async def _lose_connection(world: World, sent: bytes) -> None:
     """Speak ASGI as a server does whose peer goes away in the middle of the body."""
     from site_client import application
 
-    messages = iter(
+    messages: Iterator[dict[str, Any]] = iter(
         [
             {"type": "http.request", "body": sent, "more_body": True},
             {"type": "http.disconnect"},
@@ -428,7 +428,7 @@ async def _lose_connection(world: World, sent: bytes) -> None:
 
 
 @pytest.fixture
-def failing_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Exception, int], None]]:
+def failing_store(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception, int], None]:
     """Return a function that makes the object store fail from the n-th commit on."""
     from gantry.vault.object_directory import DirectoryBlobWriter
 
@@ -446,7 +446,7 @@ def failing_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Excepti
 
         monkeypatch.setattr(DirectoryBlobWriter, "commit", commit)
 
-    yield fail
+    return fail
 
 
 @pytest.mark.parametrize(

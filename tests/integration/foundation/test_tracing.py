@@ -40,15 +40,15 @@ def test_job_continues_the_trace_of_the_request(exporter: InMemorySpanExporter, 
 
     job = Job(name, work, queue_name="tests")
     study_id = uuid4()
-    with trace.get_tracer("tests").start_as_current_span("HTTP POST") as request:
-        with tenant_scope(world.system), unit_of_work():
-            job.defer(study_id=study_id)
+    span = trace.get_tracer("tests").start_as_current_span("HTTP POST")
+    with span as request, tenant_scope(world.system), unit_of_work():
+        job.defer(study_id=study_id)
     with connect("app") as connection:
         (arguments,) = connection.execute(
             "select args from procrastinate_jobs where task_name = %s", [name]
         ).fetchone()
         connection.execute("delete from procrastinate_jobs where task_name = %s", [name])
-    job._run(**arguments)  # noqa: SLF001 - what the queue calls
+    job._run(**arguments)  # what the queue calls
     assert seen == [request.get_span_context().trace_id]
     assert name in {span.name for span in exporter.get_finished_spans()}
 
