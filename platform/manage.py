@@ -3,6 +3,7 @@
 import sys
 
 from django.core.management import execute_from_command_line
+
 from gantry.config.env import use_settings
 
 if __name__ == "__main__":

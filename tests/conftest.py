@@ -34,7 +34,9 @@ def _configure_environment() -> None:
     cluster = _stack.enter_context(throw_away_cluster())
     cluster.ensure_roles_and_database("gantry")
     connection = cluster.connection("app", "gantry")
-    for key in [key for key in os.environ if key.startswith("GANTRY_") and key not in {"GANTRY_HIDE", "GANTRY_TESTDATA"}]:
+    for key in [
+        key for key in os.environ if key.startswith("GANTRY_") and key not in {"GANTRY_HIDE", "GANTRY_TESTDATA"}
+    ]:
         del os.environ[key]
     os.environ.update(
         {

@@ -41,9 +41,7 @@ def find_codec(transfer_syntax_uid: str) -> Callable[[bytes, PixelFormat], Frame
     """
     decode = _DECODERS.get(transfer_syntax_uid)
     if decode is None:
-        kind = next(
-            (k for prefix, k in _REFUSED.items() if transfer_syntax_uid.startswith(prefix)), "unknown"
-        )
+        kind = next((k for prefix, k in _REFUSED.items() if transfer_syntax_uid.startswith(prefix)), "unknown")
         raise DecodeError(
             "pixel.unsupported_syntax", f"Transfer syntax {transfer_syntax_uid} ({kind}) cannot be decoded."
         )
@@ -105,9 +103,7 @@ def _decode_deflated(data: bytes, pixels: PixelFormat) -> Frame:
     """Decode Deflated Image Frame Compression (PS3.5 A.4.12): each frame deflated as if uncompressed."""
     raw = inflate(data, pixels.frame_bytes + 1)
     if raw is None or len(raw) < pixels.frame_bytes:
-        raise DecodeError(
-            "pixel.corrupt", f"A deflated frame does not hold the {pixels.frame_bytes} bytes it must."
-        )
+        raise DecodeError("pixel.corrupt", f"A deflated frame does not hold the {pixels.frame_bytes} bytes it must.")
     return pixels.unpack(raw)
 
 

@@ -82,9 +82,7 @@ def _read_table(dataset: Dataset, colour: str, entries: int, bits: int) -> NDArr
         segments = dataset[f"Segmented{colour}PaletteColorLookupTableData"].value
         table = _expand_segments(np.frombuffer(segments, "u1" if bits <= 8 else f"{order}u2"), entries)
     if len(table) < entries:
-        raise DecodeError(
-            "pixel.corrupt", f"The palette holds {len(table)} of the {entries} entries it names."
-        )
+        raise DecodeError("pixel.corrupt", f"The palette holds {len(table)} of the {entries} entries it names.")
     return table[:entries].astype(np.uint16)
 
 
@@ -96,9 +94,7 @@ def _expand_segments(words: NDArray[Any], entries: int) -> NDArray[np.uint16]:
         if words[at] == 2:
             # Indirect: so many segments again, from a byte offset; they cannot be indirect themselves.
             width = 4 // words.itemsize
-            offset = sum(
-                int(w) << (8 * words.itemsize * n) for n, w in enumerate(words[at + 2 : at + 2 + width])
-            )
+            offset = sum(int(w) << (8 * words.itemsize * n) for n, w in enumerate(words[at + 2 : at + 2 + width]))
             source = offset // words.itemsize
             for _ in range(int(words[at + 1])):
                 if len(table) >= entries or source >= len(words) or words[source] == 2:

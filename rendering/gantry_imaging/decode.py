@@ -50,9 +50,7 @@ _NATIVE: Final = (
 _LOSSY_JPEG: Final = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
 
 
-def decode_frames(
-    source: Source, frame: int | None = None, *, limits: Limits = DEFAULT_LIMITS
-) -> NDArray[Any]:
+def decode_frames(source: Source, frame: int | None = None, *, limits: Limits = DEFAULT_LIMITS) -> NDArray[Any]:
     """Decode stored values: as the modality wrote them, before any rescaling.
 
     Parameters
@@ -136,9 +134,7 @@ def _decode_native(opened: OpenedFile, pixels: PixelFormat, frame: int | None) -
     start, first_bit = divmod(first * pixels.frame_bits, 8)
     data = _read_pixels(opened, pixels, start, (first_bit + count * pixels.frame_bits + 7) // 8)
     is_little = opened.transfer_syntax_uid.is_little_endian
-    frames = [
-        pixels.unpack(data, first_bit + n * pixels.frame_bits, is_little=is_little) for n in range(count)
-    ]
+    frames = [pixels.unpack(data, first_bit + n * pixels.frame_bits, is_little=is_little) for n in range(count)]
     if frame is not None:
         return frames[0]
     return np.stack(frames) if count > 1 else frames[0][np.newaxis]

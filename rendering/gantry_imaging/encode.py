@@ -42,6 +42,4 @@ def encode_image(picture: NDArray[np.uint8], media_type: str, quality: int = 85)
     if media_type == "image/webp":
         colour = picture if picture.ndim == 3 else np.repeat(picture[..., np.newaxis], 3, axis=2)
         return bytes(imagecodecs.webp_encode(colour, level=quality, lossless=False, method=0))
-    raise RenderError(
-        "render.bad_media_type", f"Pictures come as {', '.join(MEDIA_TYPES)}, not {media_type}."
-    )
+    raise RenderError("render.bad_media_type", f"Pictures come as {', '.join(MEDIA_TYPES)}, not {media_type}.")

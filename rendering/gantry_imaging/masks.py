@@ -125,9 +125,7 @@ def mask_statistics(mask_kji: NDArray[np.bool_], volume: Volume) -> MaskStatisti
     inside = mask_kji[box]
     values = volume.voxels_kji[box][inside].astype(np.float64)
     # Count each plane once for each axis: the centroid without an index array of the mask's size.
-    counts = [
-        inside.sum(axis=tuple(a for a in range(3) if a != axis), dtype=np.float64) for axis in (2, 1, 0)
-    ]
+    counts = [inside.sum(axis=tuple(a for a in range(3) if a != axis), dtype=np.float64) for axis in (2, 1, 0)]
     starts = np.array([box[axis].start for axis in (2, 1, 0)], dtype=np.float64)
     centroid_ijk = starts + [float(c @ np.arange(len(c))) / values.size for c in counts]
     centroid_mm = volume.lps_from_ijk[:3, :3] @ centroid_ijk + volume.origin_lps_mm

@@ -71,9 +71,7 @@ def apply_lut(values: NDArray[Any], item: Dataset) -> NDArray[Any]:
     if bits <= 8 and len(table) * 2 == entries:
         table = table.view(np.uint8)
     if len(table) < entries:
-        raise DecodeError(
-            "pixel.corrupt", f"A lookup table holds {len(table)} of the {entries} entries it names."
-        )
+        raise DecodeError("pixel.corrupt", f"A lookup table holds {len(table)} of the {entries} entries it names.")
     index = np.clip(np.asarray(values, dtype=np.int64) - int(first), 0, entries - 1)
     looked_up: NDArray[Any] = table[:entries].astype(np.uint8 if bits <= 8 else np.uint16)[index]
     return looked_up
@@ -86,16 +84,10 @@ def _slope_and_intercept(source: Dataset) -> tuple[float, float]:
 
 def _rescale(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
     if not (np.isfinite(slope) and np.isfinite(intercept)) or slope == 0:
-        raise DecodeError(
-            "pixel.corrupt", f"Rescaling by slope {slope} and intercept {intercept} is impossible."
-        )
+        raise DecodeError("pixel.corrupt", f"Rescaling by slope {slope} and intercept {intercept} is impossible.")
     if slope == 1 and intercept == 0:
         return stored
-    if (
-        stored.dtype.kind == "f"
-        or stored.dtype.itemsize > 2
-        or not (slope.is_integer() and intercept.is_integer())
-    ):
+    if stored.dtype.kind == "f" or stored.dtype.itemsize > 2 or not (slope.is_integer() and intercept.is_integer()):
         return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     if slope == 1 and _fits_int16(stored, intercept):
         # uint16 minus 1024 may wrap on its way: two's complement comes out right.

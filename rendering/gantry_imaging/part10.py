@@ -76,9 +76,7 @@ def read_header(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Dataset:
     return open_file(source, limits=limits).dataset
 
 
-def open_file(
-    source: Source, *, only_tags: Sequence[int] | None = None, limits: Limits = DEFAULT_LIMITS
-) -> OpenedFile:
+def open_file(source: Source, *, only_tags: Sequence[int] | None = None, limits: Limits = DEFAULT_LIMITS) -> OpenedFile:
     """Parse up to the pixel data, `only_tags` where given (others are skipped, which is faster)."""
     with refusing("file.corrupt", "The file's header cannot be read"):
         return _open(_as_stream(source), only_tags, limits)
@@ -115,16 +113,12 @@ def _open(stream: BinaryIO, only_tags: Sequence[int] | None, limits: Limits) -> 
     else:
         stream.seek(0)
         dataset = read_partial(stream, stop, force=not has_preamble, specific_tags=tags)
-    return OpenedFile(
-        dataset, _transfer_syntax_of(dataset), stream, *(found[0] if found else (None, 0, 0, False))
-    )
+    return OpenedFile(dataset, _transfer_syntax_of(dataset), stream, *(found[0] if found else (None, 0, 0, False)))
 
 
 def _read_file_meta(stream: BinaryIO) -> FileMetaDataset:
     """Read the group 2 elements behind the preamble and leave the stream behind them."""
-    return FileMetaDataset(
-        read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
-    )
+    return FileMetaDataset(read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2))
 
 
 def _inflate(stream: BinaryIO, limits: Limits) -> BinaryIO:

@@ -76,9 +76,7 @@ def sort_slices(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
     for header, place in zip(headers, places, strict=True):
         assert place is not None  # any() above
         position, axes = place
-        group = next(
-            (n for n, known in enumerate(groups) if np.abs(known - axes[2]).max() < 1e-2), len(groups)
-        )
+        group = next((n for n, known in enumerate(groups) if np.abs(known - axes[2]).max() < 1e-2), len(groups))
         if group == len(groups):
             groups.append(axes[2])
         keys.append((group, round(float(position @ groups[group]), 4), _instance_order(header)))
@@ -96,9 +94,7 @@ def examine_geometry(headers: Sequence[SliceHeader]) -> SeriesGeometry:
         `series.duplicate_position`, `series.gap`, `series.tilt`. A series with gap and tilt says both.
     """
     if len(headers) < 2:
-        raise GeometryError(
-            "series.too_few", f"A volume needs at least two slices; the series has {len(headers)}."
-        )
+        raise GeometryError("series.too_few", f"A volume needs at least two slices; the series has {len(headers)}.")
     positions, axes = _require_planes(headers)
     spacing_rows_mm, spacing_columns_mm = _require_one_size(headers)
     _require_one_orientation(headers, axes)
@@ -224,9 +220,7 @@ def _require_one_size(headers: Sequence[SliceHeader]) -> tuple[float, float]:
     sizes = sorted({(header.rows, header.columns) for header in headers})
     if len(sizes) > 1:
         listed = ", ".join(f"{columns} x {rows}" for rows, columns in sizes[:4])
-        raise GeometryError(
-            "series.mixed_size", f"The slices have {len(sizes)} different sizes: {listed} pixels."
-        )
+        raise GeometryError("series.mixed_size", f"The slices have {len(sizes)} different sizes: {listed} pixels.")
     spacings = np.array([header.pixel_spacing_mm or (np.nan, np.nan) for header in headers])
     usable = np.isfinite(spacings).all(axis=1) & (spacings > 0).all(axis=1)
     if not usable.all():

@@ -46,9 +46,7 @@ class Viewport:
             or not all(map(math.isfinite, region))
             or 0 in (self.region_width, self.region_height)
         ):
-            raise RenderError(
-                "render.bad_viewport", f"A viewport of {self.width} x {self.height} is not possible."
-            )
+            raise RenderError("render.bad_viewport", f"A viewport of {self.width} x {self.height} is not possible.")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -64,13 +62,9 @@ class Viewport:
             if len(parts) not in (2, 4, 6):
                 raise ValueError
             width, height = int(parts[0]), int(parts[1])
-            left, top, region_width, region_height = (
-                float(p) if p else None for p in [*parts[2:], *[""] * 4][:4]
-            )
+            left, top, region_width, region_height = (float(p) if p else None for p in [*parts[2:], *[""] * 4][:4])
         except ValueError:
-            raise RenderError(
-                "render.bad_viewport", "A viewport is vw,vh[,sx,sy,sw,sh] in numbers."
-            ) from None
+            raise RenderError("render.bad_viewport", "A viewport is vw,vh[,sx,sy,sw,sh] in numbers.") from None
         return cls(width, height, abs(left or 0.0), abs(top or 0.0), region_width, region_height)
 
 

@@ -192,9 +192,7 @@ def _look_up(values: NDArray[Any], item: Dataset) -> NDArray[np.uint8]:
     bits = int(item.LUTDescriptor[2])
     whole = np.rint(values) if values.dtype.kind == "f" else values
     grey = apply_lut(whole, item).astype(np.float32)
-    scaled: NDArray[np.uint8] = (
-        np.rint(grey * np.float32(255.0 / ((1 << bits) - 1))).clip(0, 255).astype(np.uint8)
-    )
+    scaled: NDArray[np.uint8] = np.rint(grey * np.float32(255.0 / ((1 << bits) - 1))).clip(0, 255).astype(np.uint8)
     return scaled
 
 

@@ -118,9 +118,7 @@ def _require_rigid_grid(affine: Affine) -> None:
     spacing_mm = np.linalg.norm(columns, axis=0)
     low_mm, high_mm = _SPACING_RANGE_MM
     if not ((spacing_mm > low_mm) & (spacing_mm < high_mm)).all():
-        raise GeometryError(
-            "volume.bad_affine", f"The affine is singular: voxel spacing {spacing_mm.tolist()} mm."
-        )
+        raise GeometryError("volume.bad_affine", f"The affine is singular: voxel spacing {spacing_mm.tolist()} mm.")
     axes = columns / spacing_mm
     worst_cosine = float(np.abs(axes.T @ axes - np.eye(3)).max())
     if worst_cosine > _SHEAR_TOLERANCE:

@@ -11,7 +11,6 @@ import pytest
 from botocore.stub import Stubber  # type: ignore[import-untyped]  # ships no types
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from s3_server import S3Server, set_credentials
 
 from gantry.vault import s3
 from gantry.vault.key_directory import DirectoryKeyStore
@@ -26,6 +25,7 @@ from gantry.vault.public import (
     VaultUnavailableError,
     general_key_id,
 )
+from s3_server import S3Server, set_credentials
 
 BUCKET = "keys"
 

@@ -14,7 +14,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # ships no types
-from s3_server import S3Server, set_credentials
 
 from gantry.vault import s3
 from gantry.vault.key_directory import DirectoryKeyStore
@@ -32,6 +31,7 @@ from gantry.vault.public import (
     build_vault,
     general_key_id,
 )
+from s3_server import S3Server, set_credentials
 
 BUCKET = "objects"
 
@@ -264,9 +264,7 @@ def test_store_is_unavailable_when_credentials_or_bucket_are_wrong(
         ("AccessDenied", VaultUnavailableError),
     ],
 )
-def test_refusal_has_its_meaning_when_the_test_server_never_gives_it(
-    code: str, expected: type[Exception]
-) -> None:
+def test_refusal_has_its_meaning_when_the_test_server_never_gives_it(code: str, expected: type[Exception]) -> None:
     assert type(s3.translate(ClientError({"Error": {"Code": code}}, "PutObject"))) is expected
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+
 from gantry.foundation.models import TenantModel
 
 pytestmark = pytest.mark.usefixtures("database")
 
-OWNED = sorted(
-    model._meta.db_table for model in apps.get_models() if issubclass(model, TenantModel)
-)
+OWNED = sorted(model._meta.db_table for model in apps.get_models() if issubclass(model, TenantModel))
 
 
 def _one(connection: Any, query: str, *parameters: object) -> Any:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.conf import settings
+
 from gantry.foundation.context import sign_context
 from world import World, make_world
 

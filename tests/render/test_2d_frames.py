@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import Dataset
+
 from gantry_imaging.decode import decode_frames, read_header
 from gantry_imaging.errors import DecodeError
 from gantry_imaging.render2d import Viewport, Voi, render_frame
-from pydicom import Dataset
 
 RealData = Callable[[str], Path]
 

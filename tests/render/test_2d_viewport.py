@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from gantry_imaging.errors import RenderError
-from gantry_imaging.viewport import Viewport, resample
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gantry_imaging.errors import RenderError
+from gantry_imaging.viewport import Viewport, resample
 
 RAMP = np.add.outer(np.arange(8) * 100, np.arange(12)).astype(np.int16)
 

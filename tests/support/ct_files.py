@@ -46,9 +46,7 @@ def make_ct(
     return [_slice(k, patient, study_uid, series_uid, frame, attributes) for k in range(slices)]
 
 
-def _slice(
-    k: int, patient: Patient, study: str, series: str, frame: str, attributes: dict[str, Any]
-) -> Dataset:
+def _slice(k: int, patient: Patient, study: str, series: str, frame: str, attributes: dict[str, Any]) -> Dataset:
     values: dict[str, Any] = {
         "SOPClassUID": CTImageStorage,
         "SOPInstanceUID": generate_uid(),

@@ -81,9 +81,7 @@ def body(changes: Elements | None = None, without: tuple[int, ...] = (), tail: b
     return b"".join(element(tag, vr, value) for tag, vr, value in kept) + tail
 
 
-def file(
-    data_set: bytes, syntax: str = EXPLICIT, preamble: bytes = b"", meta_length: int | None = None
-) -> bytes:
+def file(data_set: bytes, syntax: str = EXPLICIT, preamble: bytes = b"", meta_length: int | None = None) -> bytes:
     """Put preamble and file meta information before a data set."""
     rest = (
         element(0x00020001, b"OB", b"\0\1")

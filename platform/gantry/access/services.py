@@ -14,7 +14,6 @@ from gantry.access.models import ObjectGrant
 from gantry.kernel.actor import Actor
 from gantry.kernel.clock import Clock
 
-
 M = TypeVar("M", bound=Model)
 
 
@@ -51,9 +50,11 @@ def grant(
 
 def withdraw(grant_model: type[ObjectGrant], *, user_id: UUID, target: Model, codename: str) -> bool:
     """Take a person's permission away; tells whether there was one."""
-    removed, _ = _rows(grant_model).filter(
-        user_id=user_id, permission=_permission(target, codename), content_object=target
-    ).delete()
+    removed, _ = (
+        _rows(grant_model)
+        .filter(user_id=user_id, permission=_permission(target, codename), content_object=target)
+        .delete()
+    )
     return removed > 0
 
 

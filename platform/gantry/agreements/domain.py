@@ -160,7 +160,10 @@ def judge(
         )
     clause = _find_clause(terms, activity, subject.category, purpose, actor.role)
     if clause is None:
-        return no("agreement.not_permitted", f"The agreement does not permit {_words(activity)} {_words(subject.category)} here.")
+        return no(
+            "agreement.not_permitted",
+            f"The agreement does not permit {_words(activity)} {_words(subject.category)} here.",
+        )
     if activity in _LOOKS and actor.place not in terms.viewing_places:
         abroad = _find_clause(terms, Activity.VIEW_ABROAD, subject.category, purpose, actor.role)
         if abroad is None:
@@ -173,9 +176,7 @@ def judge(
     return Decision(True, "allowed", "Permitted by the agreement.", activity, purpose, clause, terms.version)
 
 
-def _find_clause(
-    terms: Terms, activity: Activity, category: DataCategory, purpose: Purpose, role: Role
-) -> str | None:
+def _find_clause(terms: Terms, activity: Activity, category: DataCategory, purpose: Purpose, role: Role) -> str | None:
     return next((p.clause for p in terms.permissions if p.covers(activity, category, purpose, role)), None)
 
 

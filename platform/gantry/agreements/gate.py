@@ -29,14 +29,24 @@ def load_terms() -> Terms | None:
 
 
 def decide(
-    *, actor: Actor, activity: Activity, subject: Subject, purpose: Purpose = Purpose.TREATMENT, clock: Clock = SYSTEM_CLOCK
+    *,
+    actor: Actor,
+    activity: Activity,
+    subject: Subject,
+    purpose: Purpose = Purpose.TREATMENT,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Decision:
     """Answer whether `actor` may do `activity` to `subject`; the actor's place is part of the actor."""
     return judge(load_terms(), at=clock.now(), actor=actor, activity=activity, subject=subject, purpose=purpose)
 
 
 def require(
-    *, actor: Actor, activity: Activity, subject: Subject, purpose: Purpose = Purpose.TREATMENT, clock: Clock = SYSTEM_CLOCK
+    *,
+    actor: Actor,
+    activity: Activity,
+    subject: Subject,
+    purpose: Purpose = Purpose.TREATMENT,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Decision:
     """Answer like `decide`, but raise when the answer is no.
 

@@ -45,7 +45,12 @@ def draft_agreement(
 
 @atomic_service
 def advance_agreement(
-    *, actor: Actor, agreement_id: AgreementId, step: Step, clock: Clock = SYSTEM_CLOCK, valid_until: datetime | None = None
+    *,
+    actor: Actor,
+    agreement_id: AgreementId,
+    step: Step,
+    clock: Clock = SYSTEM_CLOCK,
+    valid_until: datetime | None = None,
 ) -> Agreement:
     """Sign, suspend, resume or terminate an agreement.
 

@@ -19,6 +19,31 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections
+from numpy.typing import NDArray
+from opentelemetry import propagate, trace
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from gantry.analyses.domain import HEARTBEAT_S, Stage
+from gantry.analyses.errors import FencedError
+from gantry.analyses.selection import slice_headers
+from gantry.analyses.services import (
+    NewArtefact,
+    NewFinding,
+    Work,
+    claim_analysis,
+    fail_analysis,
+    finish_analysis,
+    postpone_analysis,
+    renew_lease,
+    report_progress,
+)
+from gantry.catalog.public import find_card, list_cards
+from gantry.foundation.boundary import record_refusal
+from gantry.foundation.scope import TenantScope, current_scope, tenant_scope, unit_of_work
+from gantry.kernel.decision import Refused
+from gantry.studies.public import Instance, MemFile, ParsedInstance, ParserPool, ResultObject, stored_ref
+from gantry.vault.public import KeyDestroyedError, SealedObject, Vault, VaultCorruptError, get_vault
 from gantry_imaging.decode import decode_frames
 from gantry_imaging.errors import ImagingError
 from gantry_imaging.masks import CONTOUR_ENCODING, contours_to_json, trace_contours
@@ -45,31 +70,6 @@ from gantry_inference.runtime import (
 from gantry_inference.segmentation import ModelOutputError, Spec, segment_volume
 from gantry_inference.transforms import PostprocessSpec, PreprocessSpec
 from gantry_inference.triton import TritonRuntime
-from numpy.typing import NDArray
-from opentelemetry import propagate, trace
-from pydicom import dcmread
-from pydicom.dataset import Dataset
-
-from gantry.analyses.domain import HEARTBEAT_S, Stage
-from gantry.analyses.errors import FencedError
-from gantry.analyses.selection import slice_headers
-from gantry.analyses.services import (
-    NewArtefact,
-    NewFinding,
-    Work,
-    claim_analysis,
-    fail_analysis,
-    finish_analysis,
-    postpone_analysis,
-    renew_lease,
-    report_progress,
-)
-from gantry.catalog.public import find_card, list_cards
-from gantry.foundation.boundary import record_refusal
-from gantry.foundation.scope import TenantScope, current_scope, tenant_scope, unit_of_work
-from gantry.kernel.decision import Refused
-from gantry.studies.public import Instance, MemFile, ParsedInstance, ParserPool, ResultObject, stored_ref
-from gantry.vault.public import KeyDestroyedError, SealedObject, Vault, VaultCorruptError, get_vault
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer(__name__)
@@ -128,9 +128,7 @@ def run_analysis(*, analysis_id: UUID) -> None:
 
 def _fail(scope: TenantScope, work: Work, code: str, sentence: str) -> None:
     try:
-        fail_analysis(
-            actor=scope.actor, analysis_id=work.analysis.pk, claim=work.claim, code=code, sentence=sentence
-        )
+        fail_analysis(actor=scope.actor, analysis_id=work.analysis.pk, claim=work.claim, code=code, sentence=sentence)
     except FencedError:
         log.warning("analysis.fenced", analysis_id=str(work.analysis.pk), attempt=work.claim.attempt)
 
@@ -230,9 +228,7 @@ class _Run:
         now = time.monotonic()
         if force or now - self._reported_at >= _PROGRESS_EVERY_S:
             self._reported_at = now
-            report_progress(
-                analysis_id=self.work.analysis.pk, claim=self.work.claim, stage=stage, progress=progress
-            )
+            report_progress(analysis_id=self.work.analysis.pk, claim=self.work.claim, stage=stage, progress=progress)
 
     def _read(self) -> tuple[list[Dataset], Volume]:
         """Read every slice: headers kept, pixels straight into the volume."""
@@ -389,7 +385,9 @@ def _finding_values(found: FoundRegion, numbers: dict[str, int]) -> dict[str, An
         "color": f"#{red:02x}{green:02x}{blue:02x}",
         "measurements": [
             {
-                "name": one.concept.meaning if one.derivation is None else f"{one.derivation.meaning} {one.concept.meaning}",
+                "name": one.concept.meaning
+                if one.derivation is None
+                else f"{one.derivation.meaning} {one.concept.meaning}",
                 "value": round(one.value, 3),
                 "unit": one.unit.value,
                 "unit_display": {"cm3": "cm³", "[hnsf'U]": "HU"}.get(one.unit.value, one.unit.value),
@@ -402,5 +400,3 @@ def _finding_values(found: FoundRegion, numbers: dict[str, int]) -> dict[str, An
             for area in found.slice_areas
         ],
     }
-
-

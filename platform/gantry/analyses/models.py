@@ -50,7 +50,9 @@ class Analysis(TenantModel):
         indexes = [
             models.Index(fields=["tenant_id", "study", "-created_at"], name="analysis_study"),
             models.Index(
-                fields=["state", "lease_until"], name="analysis_open", condition=models.Q(state__in=["queued", "running", "waiting"])
+                fields=["state", "lease_until"],
+                name="analysis_open",
+                condition=models.Q(state__in=["queued", "running", "waiting"]),
             ),
         ]
 
@@ -100,4 +102,6 @@ class Artefact(TenantModel, StoredObject):
     number = models.PositiveIntegerField(default=0)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["tenant_id", "analysis", "kind", "number"], name="artefact_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant_id", "analysis", "kind", "number"], name="artefact_once")
+        ]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gantry.studies.public import Instance, Series
 from gantry_imaging.errors import GeometryError
 from gantry_imaging.series import SliceHeader, examine_geometry
 from gantry_inference.cards import Acceptance, Card
 from gantry_inference.selection import SeriesFacts
-
-from gantry.studies.public import Instance, Series
 
 
 @dataclass(frozen=True, slots=True)

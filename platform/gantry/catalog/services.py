@@ -6,13 +6,13 @@ import functools
 from pathlib import Path
 
 from django.conf import settings
-from gantry_inference.cards import Card, load_cards
 
 from gantry.audit.public import Entry, Kind, record
 from gantry.catalog.models import Deployment, Phase
 from gantry.foundation.scope import atomic_service
 from gantry.kernel.actor import Actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
+from gantry_inference.cards import Card, load_cards
 
 
 @functools.cache

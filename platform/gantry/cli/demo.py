@@ -26,9 +26,7 @@ def _set_up() -> None:
 
     use_settings()
     if not environment().is_embedded:
-        typer.echo(
-            "Demo tenants exist in an embedded stack only; this is a production configuration.", err=True
-        )
+        typer.echo("Demo tenants exist in an embedded stack only; this is a production configuration.", err=True)
         raise typer.Exit(2)
     django.setup()
 

@@ -55,7 +55,9 @@ def _destination(state: StateFolder, tenant: str, url: str, token: str, institut
     if not url:
         record = StackRecord.read(state.record_file)
         if record is None or not record.url:
-            raise TransferError("No embedded stack is running here. Start one with `make run`, or give --url and --token.")
+            raise TransferError(
+                "No embedded stack is running here. Start one with `make run`, or give --url and --token."
+            )
         url = record.url
     if not token:
         demo = DemoFile.read(state.root)

@@ -58,7 +58,9 @@ def create_tenant(
     from gantry.tenancy import public as tenancy
 
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", slug):
-        typer.echo("A slug has 1 to 32 small letters, digits and hyphens, and begins and ends without a hyphen.", err=True)
+        typer.echo(
+            "A slug has 1 to 32 small letters, digits and hyphens, and begins and ends without a hyphen.", err=True
+        )
         raise typer.Exit(2)
     if tenancy.find_tenant(slug) is not None:
         typer.echo(f"The tenant {slug} exists already.", err=True)

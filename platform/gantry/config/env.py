@@ -115,7 +115,9 @@ def parse_environment(source: Mapping[str, str]) -> Environment:
         A key is unknown, missing or has a bad value.
     """
     unknown = sorted(
-        key for key in source if key.startswith("GANTRY_") and key not in _KEYS and not key.startswith(_FOREIGN_PREFIXES)
+        key
+        for key in source
+        if key.startswith("GANTRY_") and key not in _KEYS and not key.startswith(_FOREIGN_PREFIXES)
     )
     if unknown:
         raise ConfigurationError(f"unknown setting {unknown[0]}; known ones begin with {', '.join(sorted(_areas()))}.")
@@ -123,7 +125,9 @@ def parse_environment(source: Mapping[str, str]) -> Environment:
     for key, default in _KEYS.items():
         value = source.get(key, default)
         if value is None:
-            raise ConfigurationError(f"{key} is not set. `gantry up` writes it to .gantry/embedded.env; elsewhere set it yourself.")
+            raise ConfigurationError(
+                f"{key} is not set. `gantry up` writes it to .gantry/embedded.env; elsewhere set it yourself."
+            )
         values[key] = value
 
     def choice(key: str, *allowed: str) -> str:

@@ -105,9 +105,7 @@ async def run_worker() -> None:
                 asyncio.create_task(_every(_QUIET_TICK_S, "quiet", _in_thread(_complete_quiet_studies))),
                 asyncio.create_task(_every(_REAPER_TICK_S, "reaper", _in_thread(_requeue_orphans))),
                 asyncio.create_task(_every(_SWEEP_TICK_S, "sweep", _in_thread(_sweep_objects))),
-                asyncio.create_task(
-                    _every(_STALLED_TICK_S, "stalled", lambda: _retry_stalled_jobs(app.job_manager))
-                ),
+                asyncio.create_task(_every(_STALLED_TICK_S, "stalled", lambda: _retry_stalled_jobs(app.job_manager))),
             ]
             waiting = asyncio.create_task(stop.wait())
             done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)

@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from gantry_inference.phantoms import generate_chest, generate_pelvis, write_ct_series
 from pydicom import Dataset
 
 from gantry.agreements.public import Step, advance_agreement, draft_agreement, list_agreements
@@ -29,6 +28,7 @@ from gantry.tenancy.public import (
     list_members,
 )
 from gantry.vault.public import get_vault
+from gantry_inference.phantoms import generate_chest, generate_pelvis, write_ct_series
 
 _NAMES = {"north": "North Hospital Group", "west": "West Clinics", "south": "South Medical Centre"}
 _INSTITUTIONS = {
@@ -73,9 +73,10 @@ def _load_people(file: DemoFile, slug: str, actor: Actor) -> None:
     members = {member.user_id for member in list_members()}
     for role in MEMBER_ROLES:
         email = email_of(slug, role)
-        user_id = find_person(email) or create_person(
-            email=email, name=_PEOPLE[role], password=file.passwords[slug][role.value]
-        ).pk
+        user_id = (
+            find_person(email)
+            or create_person(email=email, name=_PEOPLE[role], password=file.passwords[slug][role.value]).pk
+        )
         if user_id not in members:
             add_member(actor=actor, user_id=user_id, role=role)
         if role.value not in file.tokens.setdefault(slug, {}):

@@ -72,4 +72,3 @@ def door(inner: ASGIApp) -> ASGIApp:
             await inner(scope, receive, send)
 
     return application
-

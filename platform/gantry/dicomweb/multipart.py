@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 _TCHARS = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf"\s*({_TCHARS})/({_TCHARS})\s*(?=;|$)")
 # An unquoted value may hold "/", although RFC 2045 wants it quoted: `type=application/dicom` is common.
-_PARAMETER = re.compile(
-    rf';\s*(?:({_TCHARS})\s*=\s*(?:"((?:[^"\\\x00-\x1f]|\\.)*)"|([^\s;",\\]+))\s*)?(?=;|$)'
-)
+_PARAMETER = re.compile(rf';\s*(?:({_TCHARS})\s*=\s*(?:"((?:[^"\\\x00-\x1f]|\\.)*)"|([^\s;",\\]+))\s*)?(?=;|$)')
 _BOUNDARY = re.compile(r"[ -~]{0,199}[!-~]")  # wider than RFC 2046 §5.1.1, and what senders write
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 

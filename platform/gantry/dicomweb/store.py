@@ -249,7 +249,9 @@ class _Receiver:
     def _judge(self, file: _File, result: ParsedInstance | Rejection) -> ParsedInstance | Rejection:
         if file.is_too_large:
             limit = settings.MAX_INSTANCE_BYTES // (1024 * 1024)
-            return Rejection("dicom.too_large", f"The file is larger than {limit} MB, the most this installation takes.")
+            return Rejection(
+                "dicom.too_large", f"The file is larger than {limit} MB, the most this installation takes."
+            )
         if isinstance(result, ParsedInstance) and self.wanted_study not in (None, result.study_instance_uid):
             return Rejection(
                 "dicom.study_mismatch",

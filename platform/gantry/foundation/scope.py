@@ -17,7 +17,6 @@ from gantry.foundation.context import enter_context
 from gantry.kernel.actor import Actor
 from gantry.kernel.ids import TenantId
 
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -42,7 +42,10 @@ class AccountAdapter(DefaultAccountAdapter):
         """Check a password; every attempt is counted first, whether or not the account exists."""
         try:
             attempt = begin_attempt(
-                email=str(credentials.get("email", "")), address=client_address(request), step="sign_in", clock=self.clock
+                email=str(credentials.get("email", "")),
+                address=client_address(request),
+                step="sign_in",
+                clock=self.clock,
             )
             user = super().authenticate(request, **credentials)
             if user is None:
@@ -76,7 +79,11 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def respond_user_inactive(self, request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
         record_event(
-            "sign_in.refused", user_id=user.pk, outcome=Outcome.REFUSED, address=client_address(request), reason="inactive"
+            "sign_in.refused",
+            user_id=user.pk,
+            outcome=Outcome.REFUSED,
+            address=client_address(request),
+            reason="inactive",
         )
         return super().respond_user_inactive(request, user)
 

@@ -99,9 +99,7 @@ def open_ingest(*, actor: Actor, institution_id: UUID | None, clock: Clock = SYS
             clock=clock,
         )
         chosen = _choose_institution(actor, institution_id)
-        decision = require(
-            actor=actor, activity=Activity.STORE, subject=_store_subject(actor, chosen), clock=clock
-        )
+        decision = require(actor=actor, activity=Activity.STORE, subject=_store_subject(actor, chosen), clock=clock)
     return IngestPermit(institution_id=chosen, decision=decision)
 
 
@@ -266,7 +264,9 @@ class _Batch:
         series = self._open_series(study, parsed)
         if series.study_id != study.pk or series.analysis_id is not None:
             return self._quarantine(
-                item, "dicom.series_in_other_study", "Its Series Instance UID already belongs to another study or result."
+                item,
+                "dicom.series_in_other_study",
+                "Its Series Instance UID already belongs to another study or result.",
             )
         row = self._instance(item, parsed, study, series)
         self.new.append(row)
@@ -392,9 +392,7 @@ class _Batch:
         study.quiet_until = self.now + timedelta(seconds=settings.QUIET_S)
         refresh_summary(study)
 
-    def _record(
-        self, decision: Decision, action: str, study: Study | None, outcome: Outcome, **counts: int
-    ) -> None:
+    def _record(self, decision: Decision, action: str, study: Study | None, outcome: Outcome, **counts: int) -> None:
         subject = Subject(
             tenant_id=self.actor.tenant_id,
             category=DataCategory.PIXEL_DATA,

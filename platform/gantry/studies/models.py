@@ -134,7 +134,9 @@ class QuarantinedInstance(TenantModel, StoredObject):
     class Meta:
         constraints = [
             # The same refused bytes sent again are one entry.
-            models.UniqueConstraint(fields=["tenant_id", "institution", "sha256", "reason_code"], name="quarantine_bytes")
+            models.UniqueConstraint(
+                fields=["tenant_id", "institution", "sha256", "reason_code"], name="quarantine_bytes"
+            )
         ]
         indexes = [models.Index(fields=["tenant_id", "-received_at"], name="quarantine_received")]
 

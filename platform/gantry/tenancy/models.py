@@ -49,7 +49,9 @@ class Institution(TenantModel):
 class Membership(TenantModel):
     """A person's place in a tenant: one role."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False
+    )
     role = models.CharField(max_length=16, choices=_ROLES)
     is_active = models.BooleanField(default=True)
     #: Empty: the whole tenant.

@@ -179,9 +179,7 @@ def list_institutions(*, actor: Actor) -> list[Institution]:
 
 
 @atomic_service
-def add_member(
-    *, actor: Actor, user_id: UUID, role: Role, institution_ids: tuple[UUID, ...] = ()
-) -> Membership:
+def add_member(*, actor: Actor, user_id: UUID, role: Role, institution_ids: tuple[UUID, ...] = ()) -> Membership:
     """Make a person a member of the tenant, confined to some institutions or to none."""
     membership = Membership.objects.create(user_id=user_id, role=role)
     for institution_id in institution_ids:

@@ -75,7 +75,9 @@ class StowClient:
                 headers={"Content-Type": content_type, "Accept": "application/dicom+json"},
             )
         except httpx.TransportError as error:
-            raise TransferError(f"The site does not answer ({type(error).__name__}). What was sent before is stored.") from None
+            raise TransferError(
+                f"The site does not answer ({type(error).__name__}). What was sent before is stored."
+            ) from None
         if response.status_code not in {200, 202, 409} or "dicom+json" not in response.headers.get("Content-Type", ""):
             raise TransferError(_explain(response))
         return _result(response.json())

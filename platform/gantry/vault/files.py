@@ -69,8 +69,7 @@ class PrivateTree:
                 os.close(fd)
         if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
             raise VaultUnavailableError(
-                "A vault directory must belong to the user that runs Gantry and be closed to all others "
-                "(mode 0700)."
+                "A vault directory must belong to the user that runs Gantry and be closed to all others (mode 0700)."
             )
 
     @contextlib.contextmanager

@@ -143,9 +143,7 @@ class HierarchicalKeyStore:
         except InvalidTag:
             _raise_wrong_key()
 
-    def rewrap(
-        self, tenant_id: UUID, from_key_id: UUID, to_key_id: UUID, wrapped: bytes, *, object_id: UUID
-    ) -> bytes:
+    def rewrap(self, tenant_id: UUID, from_key_id: UUID, to_key_id: UUID, wrapped: bytes, *, object_id: UUID) -> bytes:
         data_key = self.unwrap(tenant_id, from_key_id, wrapped, object_id=object_id)
         return self.wrap(tenant_id, to_key_id, data_key, object_id=object_id)
 
@@ -295,8 +293,7 @@ class HierarchicalKeyStore:
 
     def _is_erased(self, tenant_id: UUID, key_id: UUID) -> bool:
         return any(
-            self._files.read(KeyPath(tenant_id, Shelf.ERASED, str(name))) is not None
-            for name in {tenant_id, key_id}
+            self._files.read(KeyPath(tenant_id, Shelf.ERASED, str(name))) is not None for name in {tenant_id, key_id}
         )
 
     def _refuse_erased(self, tenant_id: UUID, key_id: UUID | None = None) -> None:
@@ -335,9 +332,7 @@ class _KeyCache:
     def forget(self, tenant_id: UUID) -> None:
         with self._lock:
             self.generation += 1
-            self._entries = {
-                path: entry for path, entry in self._entries.items() if path.tenant_id != tenant_id
-            }
+            self._entries = {path: entry for path, entry in self._entries.items() if path.tenant_id != tenant_id}
 
 
 def _kek_path(tenant_id: UUID, version: int) -> KeyPath:

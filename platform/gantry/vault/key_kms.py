@@ -102,9 +102,7 @@ class S3KeyFiles:
         with translate_s3_errors():
             versioning = client.get_bucket_versioning(Bucket=bucket).get("Status")
         if versioning:
-            raise VaultUnavailableError(
-                "The key bucket is versioned: a destroyed key would survive as an old version."
-            )
+            raise VaultUnavailableError("The key bucket is versioned: a destroyed key would survive as an old version.")
 
     def exclusive(self, tenant_id: UUID) -> AbstractContextManager[None]:
         return contextlib.nullcontext()  # S3 has no lock; HierarchicalKeyStore looks again after each write
@@ -147,9 +145,7 @@ class S3KeyFiles:
     def names(self, tenant_id: UUID, shelf: Shelf) -> list[str]:
         prefix = f"{self._prefix}/{tenant_id}/{shelf.value}/"
         pages = list_all(self._client, Bucket=self._bucket, Prefix=prefix)
-        return sorted(
-            entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", ())
-        )
+        return sorted(entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", ()))
 
     def tenants(self) -> list[UUID]:
         prefix = f"{self._prefix}/"

@@ -49,9 +49,7 @@ class KeyStore(Protocol):
     def unwrap(self, tenant_id: UUID, key_id: UUID, wrapped: bytes, *, object_id: UUID) -> Secret:
         """Return the data key; `VaultCorruptError` when tenant, key or object are not the ones of `wrap`."""
 
-    def rewrap(
-        self, tenant_id: UUID, from_key_id: UUID, to_key_id: UUID, wrapped: bytes, *, object_id: UUID
-    ) -> bytes:
+    def rewrap(self, tenant_id: UUID, from_key_id: UUID, to_key_id: UUID, wrapped: bytes, *, object_id: UUID) -> bytes:
         """Return the data key wrapped under another key of the tenant; the object is not touched."""
 
     def rotate_tenant_key(self, tenant_id: UUID) -> int:

@@ -30,9 +30,7 @@ class S3ObjectStore:
     The bucket needs a lifecycle rule or `sweep_partials` for parts that a killed writer left.
     """
 
-    def __init__(
-        self, client: S3Client, bucket: str, prefix: str = "objects", *, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
+    def __init__(self, client: S3Client, bucket: str, prefix: str = "objects", *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._client = client
         self._bucket = bucket
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
@@ -116,9 +114,7 @@ class S3BlobWriter:
             else:
                 self._send_part()
                 parts = {"Parts": self._etags}
-                self._finish(
-                    self._client.complete_multipart_upload, UploadId=self._upload_id, MultipartUpload=parts
-                )
+                self._finish(self._client.complete_multipart_upload, UploadId=self._upload_id, MultipartUpload=parts)
         except BaseException:
             self.abort()
             raise
@@ -145,9 +141,7 @@ class S3BlobWriter:
                 begun = self._client.create_multipart_upload(**self._at, Metadata={_WRITE_MARK: self._mark})
                 self._upload_id = str(begun["UploadId"])
             number = len(self._etags) + 1
-            sent = self._client.upload_part(
-                **self._at, UploadId=self._upload_id, PartNumber=number, Body=self._part
-            )
+            sent = self._client.upload_part(**self._at, UploadId=self._upload_id, PartNumber=number, Body=self._part)
         # The checksum is repeated because a bucket may ask for it on completion.
         checksums = {key: value for key, value in sent.items() if key.startswith("ChecksumCRC")}
         self._etags.append({"ETag": sent["ETag"], "PartNumber": number, **checksums})

@@ -75,9 +75,7 @@ class Vault:
 
     def rewrap(self, ref: StoredRef, key_id: UUID) -> StoredRef:
         """Return the row for the same object under another key of its tenant (merge, unmerge, release)."""
-        wrapped = self.keys.rewrap(
-            ref.tenant_id, ref.key_id, key_id, ref.wrapped_key, object_id=ref.object_id
-        )
+        wrapped = self.keys.rewrap(ref.tenant_id, ref.key_id, key_id, ref.wrapped_key, object_id=ref.object_id)
         return replace(ref, key_id=key_id, wrapped_key=wrapped)
 
     def discard(self, ref: StoredRef | SealedObject) -> None:

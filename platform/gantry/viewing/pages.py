@@ -65,9 +65,7 @@ def _bootstrap(request: HttpRequest, slug: str, actor: Actor) -> dict[str, Any]:
         "user": {"id": str(request.user.pk), "name": request.user.get_full_name(), "email": request.user.email},  # type: ignore[union-attr]  # signed in
         "role": actor.role.value,
         "permissions": list(ROLE_PERMISSIONS[actor.role]),
-        "institutions": [
-            {"id": str(one.pk), "name": one.name, "is_default": one.is_default} for one in institutions
-        ],
+        "institutions": [{"id": str(one.pk), "name": one.name, "is_default": one.is_default} for one in institutions],
         "csrf_token": get_token(request),
         "urls": {
             "api": f"{base}/api/v1",

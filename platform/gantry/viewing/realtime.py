@@ -124,7 +124,9 @@ class EventsConsumer(AsyncWebsocketConsumer):
         stream = str(message.get("stream", ""))[:64]
         known = stream == WORKLIST or parse_study_stream(stream) is not None
         if not known or len(self.subscriptions) >= MAX_STREAMS or not await in_thread(self._may_follow, stream):
-            await self._say({"type": "error", "code": "stream.unknown", "stream": stream, "detail": "There is no such stream."})
+            await self._say(
+                {"type": "error", "code": "stream.unknown", "stream": stream, "detail": "There is no such stream."}
+            )
             return
         cursor = await in_thread(self._cursor, stream)
         wanted_seq, wanted_epoch = message.get("seq"), message.get("epoch")

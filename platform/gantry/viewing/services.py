@@ -70,7 +70,9 @@ def _with_analysis_states(actor: Actor, wanted: StudyFilter, states: tuple[str, 
 
 
 @atomic_service
-def open_study_detail(*, actor: Actor, study_id: UUID, dicomweb_url: str, clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
+def open_study_detail(
+    *, actor: Actor, study_id: UUID, dicomweb_url: str, clock: Clock = SYSTEM_CLOCK
+) -> dict[str, Any]:
     """Return a study's tree for the viewer."""
     opened = open_study(actor=actor, study_id=study_id, clock=clock)
     cursor = get_cursor(study_stream(study_id))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from world import make_world
 
 from gantry.analyses.public import sweep_orphans
 from gantry.kernel.clock import SYSTEM_CLOCK, ManualClock
 from gantry.kernel.vocabulary import Role
 from gantry.vault.public import ObjectName, general_key_id, get_vault
+from world import make_world
 
 pytestmark = pytest.mark.usefixtures("database")
 

@@ -10,15 +10,15 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from audit_trail import Trail
-from ct_files import SIZE, make_ct, slice_pixels, to_files
-from multipart_reader import read_parts
 from PIL import Image
 from pydicom.uid import generate_uid
+
+from audit_trail import Trail
+from ct_files import SIZE, make_ct, slice_pixels, to_files
+from gantry.kernel.vocabulary import Role
+from multipart_reader import read_parts
 from site_client import Client, by_token
 from world import World, make_world
-
-from gantry.kernel.vocabulary import Role
 
 SERIES = make_ct(6)
 FILES = to_files(SERIES)
@@ -46,15 +46,11 @@ def digests(parts: list[tuple[str, bytes]]) -> list[str]:
 @pytest.mark.parametrize("level", ["study", "series"])
 def test_bytes_are_the_same_when_they_come_back(world: World, role: Role, level: str) -> None:
     path = STUDY if level == "study" else f"{STUDY}/series/{SERIES[0].SeriesInstanceUID}"
-    answer = by_token(world, role).get(
-        path, headers={"Accept": 'multipart/related; type="application/dicom"'}
-    )
+    answer = by_token(world, role).get(path, headers={"Accept": 'multipart/related; type="application/dicom"'})
     assert answer.status_code == 200
     parts = read_parts(answer)
     assert digests(parts) == sorted(hashlib.sha256(file).hexdigest() for file in FILES)
-    assert {kind.replace('"', "") for kind, _ in parts} == {
-        "application/dicom; transfer-syntax=1.2.840.10008.1.2.1"
-    }
+    assert {kind.replace('"', "") for kind, _ in parts} == {"application/dicom; transfer-syntax=1.2.840.10008.1.2.1"}
 
 
 def test_single_instance_comes_plain_or_as_one_part(reader: Client) -> None:
@@ -94,9 +90,7 @@ def _window(k: int, center: float, width: float) -> Any:
     x = slice_pixels(k).astype(float)
     y = ((x - (center - 0.5)) / (width - 1) + 0.5) * 255
     return np.clip(
-        np.where(
-            x <= center - 0.5 - (width - 1) / 2, 0, np.where(x > center - 0.5 + (width - 1) / 2, 255, y)
-        ),
+        np.where(x <= center - 0.5 - (width - 1) / 2, 0, np.where(x > center - 0.5 + (width - 1) / 2, 255, y)),
         0,
         255,
     )
@@ -128,9 +122,7 @@ def test_jpeg_is_close_to_the_lossless_picture(reader: Client) -> None:
 
 
 def test_viewport_scales_the_picture(reader: Client) -> None:
-    picture = _grey(
-        reader.get(f"{FIRST}/rendered", params={"viewport": "16,16"}, headers={"Accept": "image/png"})
-    )
+    picture = _grey(reader.get(f"{FIRST}/rendered", params={"viewport": "16,16"}, headers={"Accept": "image/png"}))
     assert picture.shape == (16, 16)
     full = _window(0, 0, 400)
     assert np.abs(picture - full.reshape(16, 2, 16, 2).mean(axis=(1, 3))).mean() < 6
@@ -142,9 +134,7 @@ def test_frame_is_the_only_one_when_it_is_named(reader: Client) -> None:
     assert reader.get(f"{FIRST}/frames/2/rendered").status_code == 400
 
 
-@pytest.mark.parametrize(
-    "path", [f"{FIRST}/thumbnail", f"{STUDY}/series/{SERIES[0].SeriesInstanceUID}/thumbnail"]
-)
+@pytest.mark.parametrize("path", [f"{FIRST}/thumbnail", f"{STUDY}/series/{SERIES[0].SeriesInstanceUID}/thumbnail"])
 def test_thumbnail_is_small(reader: Client, path: str) -> None:
     picture = _grey(reader.get(path))
     assert max(picture.shape) == 128
@@ -157,9 +147,7 @@ def test_thumbnail_is_small(reader: Client, path: str) -> None:
         "viewport=0,0", "viewport=x", "viewport=100000,100000", "viewport=-1,5", "quality=0", "quality=101", "quality=x",
     ],
 )  # fmt: skip
-def test_picture_is_refused_with_a_sentence_when_the_parameters_are_nonsense(
-    reader: Client, query: str
-) -> None:
+def test_picture_is_refused_with_a_sentence_when_the_parameters_are_nonsense(reader: Client, query: str) -> None:
     answer = reader.get(f"{FIRST}/rendered?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, "request.invalid")
     assert answer.json()["detail"]
@@ -246,9 +234,7 @@ def test_read_is_recorded_once_when_a_viewer_fetches_slice_by_slice(
     async def look() -> list[httpx.Response]:
         import asyncio
 
-        return await asyncio.gather(
-            *(reader.http.get(f"{base}/{one.SOPInstanceUID}/rendered") for one in series)
-        )
+        return await asyncio.gather(*(reader.http.get(f"{base}/{one.SOPInstanceUID}/rendered") for one in series))
 
     from site_client import run
 

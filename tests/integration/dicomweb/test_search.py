@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ct_files import Patient, make_ct, to_files
 from pydicom import Dataset
+
+from ct_files import Patient, make_ct, to_files
+from gantry.kernel.vocabulary import Role
 from site_client import Client, by_token
 from world import World, make_world
-
-from gantry.kernel.vocabulary import Role
 
 PEOPLE = [
     Patient("Müller^Anna", "A-100", "19500101", "F"),
@@ -161,8 +161,6 @@ def test_series_of_a_study_are_its_own(reader: Client) -> None:
     assert item["00201209"]["Value"] == [1]
 
 
-@pytest.mark.parametrize(
-    ("accept", "status"), [("application/dicom+json", 200), ("*/*", 200), ("text/html", 406)]
-)
+@pytest.mark.parametrize(("accept", "status"), [("application/dicom+json", 200), ("*/*", 200), ("text/html", 406)])
 def test_what_is_accepted_decides(reader: Client, accept: str, status: int) -> None:
     assert reader.get("/dicomweb/studies", headers={"Accept": accept}).status_code == status

@@ -132,25 +132,19 @@ def test_other_bytes_go_to_quarantine_when_the_sop_uid_is_taken(world: World, pa
 
 def _in_another_study() -> tuple[list[bytes], bytes]:
     series = make_ct(2)
-    return to_files(series), changed(
-        series[0], StudyInstanceUID=generate_uid(), SeriesInstanceUID=generate_uid()
-    )
+    return to_files(series), changed(series[0], StudyInstanceUID=generate_uid(), SeriesInstanceUID=generate_uid())
 
 
 def _under_another_patient() -> tuple[list[bytes], bytes]:
     series = make_ct(2)
     somebody = other_patient(Patient())
-    file = changed(
-        series[0], SOPInstanceUID=generate_uid(), PatientID=somebody.patient_id, PatientName=somebody.name
-    )
+    file = changed(series[0], SOPInstanceUID=generate_uid(), PatientID=somebody.patient_id, PatientName=somebody.name)
     return to_files(series), file
 
 
 def _series_of_another_study() -> tuple[list[bytes], bytes]:
     series = make_ct(2)
-    return to_files(series), changed(
-        series[0], SOPInstanceUID=generate_uid(), StudyInstanceUID=generate_uid()
-    )
+    return to_files(series), changed(series[0], SOPInstanceUID=generate_uid(), StudyInstanceUID=generate_uid())
 
 
 @pytest.mark.parametrize(
@@ -223,9 +217,7 @@ def _assert_paths_are_uuids(world: World) -> None:
     assert all(set(name.partition(".")[0]) <= set("0123456789abcdef-") for name in names), names
 
 
-def test_nothing_is_twice_and_nothing_lost_when_clients_send_the_same_study_at_once(
-    world: World, pacs: Client
-) -> None:
+def test_nothing_is_twice_and_nothing_lost_when_clients_send_the_same_study_at_once(world: World, pacs: Client) -> None:
     files = to_files(make_ct(10))
     shifted = files[5:] + files[:5]
 
@@ -234,9 +226,7 @@ def test_nothing_is_twice_and_nothing_lost_when_clients_send_the_same_study_at_o
 
         clients = [by_token(world, Role.INTEGRATOR) for _ in range(4)]
         bodies = [files, shifted, files[::-1], files[3:]]
-        return await asyncio.gather(
-            *(one.stow_async(body) for one, body in zip(clients, bodies, strict=True))
-        )
+        return await asyncio.gather(*(one.stow_async(body) for one, body in zip(clients, bodies, strict=True)))
 
     answers = run(send())
     assert [answer.status_code for answer in answers] == [200] * 4
@@ -296,9 +286,7 @@ def test_body_is_not_read_when_no_agreement_is_in_force(trail_of: Callable[[Worl
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.COMPLIANCE, Role.SURGEON, Role.REFERRER])
 def test_body_is_not_read_when_the_role_may_not_store(world: World, role: Role) -> None:
     body = Pulled(multipart(to_files(make_ct(1))))
-    answer = by_token(world, role).post(
-        "/dicomweb/studies", content=body, headers={"Content-Type": CONTENT_TYPE}
-    )
+    answer = by_token(world, role).post("/dicomweb/studies", content=body, headers={"Content-Type": CONTENT_TYPE})
     assert (answer.status_code, answer.json()["code"], body.count) == (403, "role.not_permitted", 0)
     assert rows(world) == NOTHING
 
@@ -449,9 +437,7 @@ def failing_store(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception, int],
     return fail
 
 
-@pytest.mark.parametrize(
-    "error", [StoreFullError("No room."), VaultUnavailableError("No answer."), OSError(5, "I/O")]
-)
+@pytest.mark.parametrize("error", [StoreFullError("No room."), VaultUnavailableError("No answer."), OSError(5, "I/O")])
 @pytest.mark.parametrize("after", [0, 3, 23])
 def test_nothing_is_half_written_when_the_object_store_fails(
     world: World, pacs: Client, failing_store: Callable[[Exception, int], None], error: Exception, after: int
@@ -556,9 +542,7 @@ def test_patients_are_two_when_two_institutions_use_one_number(world: World) -> 
 
 
 @pytest.mark.parametrize("institution", [str(uuid4()), "nonsense"])
-def test_body_is_not_read_when_the_institution_is_unknown(
-    world: World, pacs: Client, institution: str
-) -> None:
+def test_body_is_not_read_when_the_institution_is_unknown(world: World, pacs: Client, institution: str) -> None:
     body = Pulled(multipart(to_files(make_ct(1))))
     headers = {"Content-Type": CONTENT_TYPE, "Gantry-Institution": institution}
     answer = pacs.post("/dicomweb/studies", content=body, headers=headers)

@@ -11,11 +11,11 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from world import make_world
 
 from gantry.foundation.jobs import Job
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.foundation.web.tracing import traced
+from world import make_world
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -44,9 +44,7 @@ def test_job_continues_the_trace_of_the_request(exporter: InMemorySpanExporter, 
     with span as request, tenant_scope(world.system), unit_of_work():
         job.defer(study_id=study_id)
     with connect("app") as connection:
-        (arguments,) = connection.execute(
-            "select args from procrastinate_jobs where task_name = %s", [name]
-        ).fetchone()
+        (arguments,) = connection.execute("select args from procrastinate_jobs where task_name = %s", [name]).fetchone()
         connection.execute("delete from procrastinate_jobs where task_name = %s", [name])
     job._run(**arguments)  # what the queue calls
     assert seen == [request.get_span_context().trace_id]

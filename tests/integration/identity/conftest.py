@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 import pytest
+
 from gantry.kernel.clock import ManualClock
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
     from django.test import Client
+
     from gantry.identity.public import User
 
 PASSWORD = "correct horse battery 7"
@@ -31,7 +33,9 @@ class Visitor:
     address: str
 
     def sign_in(self, email: str, password: str = PASSWORD, **fields: str) -> HttpResponse:
-        return cast("HttpResponse", self.client.post("/accounts/login/", {"login": email, "password": password, **fields}))
+        return cast(
+            "HttpResponse", self.client.post("/accounts/login/", {"login": email, "password": password, **fields})
+        )
 
     @property
     def session_key(self) -> str:

@@ -27,7 +27,9 @@ SECRETS = (
 
 @pytest.mark.parametrize("statement", SECRETS)
 @pytest.mark.parametrize("role", ["app", "sequencer", "auditor"])
-def test_statement_is_refused_when_another_role_runs_it(connect: Callable[[str], Any], role: str, statement: str) -> None:
+def test_statement_is_refused_when_another_role_runs_it(
+    connect: Callable[[str], Any], role: str, statement: str
+) -> None:
     with connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+
 from gantry.identity.attempts import begin_attempt, fail_attempt
 from gantry.identity.domain import ADDRESS_LIMIT
 from gantry.identity.models import SignInTally
@@ -33,7 +34,9 @@ def test_right_password_is_refused_when_five_wrong_ones_came_before(visit: Calla
     assert "Wait 15 minutes" in refused.content.decode()
 
 
-def test_right_password_is_taken_when_the_lock_has_ended(visit: Callable[..., Any], person: User, clock: ManualClock) -> None:
+def test_right_password_is_taken_when_the_lock_has_ended(
+    visit: Callable[..., Any], person: User, clock: ManualClock
+) -> None:
     _fail(visit(), person.email, 5)
     clock.advance(timedelta(minutes=14))
     assert "Wait 1 minute," in visit().sign_in(person.email).content.decode()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+
 from gantry.identity.models import SpentCode
 from gantry.identity.public import User, resolve_session
 
@@ -46,7 +47,9 @@ def secret(visitor: Any, person: User) -> str:
     return _activate(visitor)
 
 
-def test_code_is_asked_for_when_the_second_factor_is_active(visit: Callable[..., Any], person: User, secret: str) -> None:
+def test_code_is_asked_for_when_the_second_factor_is_active(
+    visit: Callable[..., Any], person: User, secret: str
+) -> None:
     browser = visit()
     response = browser.sign_in(person.email, next="/t/north/")
     assert response["Location"] == SIGN_IN
@@ -103,7 +106,9 @@ def test_recovery_code_signs_in_once_when_the_phone_is_lost(
     assert len(renewed) == 10 and not set(renewed) & set(codes)
 
 
-def test_secret_is_sealed_when_it_lies_in_the_database(person: User, secret: str, connect: Callable[[str], Any]) -> None:
+def test_secret_is_sealed_when_it_lies_in_the_database(
+    person: User, secret: str, connect: Callable[[str], Any]
+) -> None:
     with connect("owner") as owner:
         rows = owner.execute("select data::text from mfa_authenticator where user_id = %s", [person.pk]).fetchall()
     assert len(rows) == 2

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.sessions.backends.base import UpdateError
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
+
 from gantry.identity.models import Session
 from gantry.identity.public import User, is_session_alive, resolve_session, session_digest
 from gantry.identity.services import end_all_sessions
@@ -50,7 +51,9 @@ def test_chosen_key_is_not_taken_over_when_it_is_unknown(visitor: Any, person: U
     assert resolve_session("chosen-by-a-stranger-0123456789") is None
 
 
-def test_session_ends_when_it_was_left_alone_too_long(visitor: Any, person: User, clock: ManualClock, settings: Any) -> None:
+def test_session_ends_when_it_was_left_alone_too_long(
+    visitor: Any, person: User, clock: ManualClock, settings: Any
+) -> None:
     settings.SESSION_IDLE_S = 1800
     visitor.sign_in(person.email)
     for _ in range(3):
@@ -75,7 +78,9 @@ def test_session_ends_when_its_lifetime_is_over_however_busy_it_was(
     assert not _is_signed_in(visitor)
 
 
-def test_open_socket_alone_keeps_nobody_signed_in(visitor: Any, person: User, clock: ManualClock, settings: Any) -> None:
+def test_open_socket_alone_keeps_nobody_signed_in(
+    visitor: Any, person: User, clock: ManualClock, settings: Any
+) -> None:
     settings.SESSION_IDLE_S = 1800
     visitor.sign_in(person.email)
     digest = session_digest(visitor.session_key)
@@ -93,7 +98,9 @@ def test_rows_are_dropped_when_they_have_expired(visitor: Any, person: User, clo
     assert not Session.objects.filter(pk=old).exists()
 
 
-def test_being_seen_is_written_once_a_minute_when_pages_are_read(visitor: Any, person: User, clock: ManualClock) -> None:
+def test_being_seen_is_written_once_a_minute_when_pages_are_read(
+    visitor: Any, person: User, clock: ManualClock
+) -> None:
     visitor.sign_in(person.email)
     row = Session.objects.filter(pk=session_digest(visitor.session_key))
     first = row.get().last_seen_at
@@ -107,7 +114,10 @@ def test_being_seen_is_written_once_a_minute_when_pages_are_read(visitor: Any, p
 
 def test_person_is_resolved_by_one_query_when_the_session_is_in_force(visitor: Any, person: User) -> None:
     visitor.sign_in(person.email)
-    with CaptureQueriesContext(connections["identity"]) as identity, CaptureQueriesContext(connections["default"]) as default:
+    with (
+        CaptureQueriesContext(connections["identity"]) as identity,
+        CaptureQueriesContext(connections["default"]) as default,
+    ):
         info = resolve_session(visitor.session_key)
     assert info is not None
     assert (info.user_id, info.session_digest) == (person.pk, session_digest(visitor.session_key))
@@ -157,9 +167,10 @@ def test_all_other_sessions_end_when_their_owner_says_so(visit: Callable[..., An
     browsers = [visit() for _ in range(3)]
     for browser in browsers:
         browser.sign_in(person.email)
-    assert "All other sessions" in browsers[0].client.post(
-        "/accounts/sessions/end/", {"session": "others"}, follow=True
-    ).content.decode()
+    assert (
+        "All other sessions"
+        in browsers[0].client.post("/accounts/sessions/end/", {"session": "others"}, follow=True).content.decode()
+    )
     assert [_is_signed_in(browser) for browser in browsers] == [True, False, False]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+
 from gantry.identity.public import User, create_person, set_password
 from gantry.identity.services import end_all_sessions
 from gantry.kernel.errors import InvalidInputError
@@ -79,7 +80,9 @@ def test_post_is_refused_when_it_carries_no_csrf_token(visit: Callable[..., Any]
         ("javascript:alert(1)", "/"),
     ],
 )
-def test_next_is_followed_when_it_stays_on_this_site(visit: Callable[..., Any], person: User, target: str, leads_to: str) -> None:
+def test_next_is_followed_when_it_stays_on_this_site(
+    visit: Callable[..., Any], person: User, target: str, leads_to: str
+) -> None:
     visitor = visit()
     assert visitor.sign_in(person.email, next=target)["Location"] == leads_to
     # The same for somebody who is signed in already and follows a crafted link.

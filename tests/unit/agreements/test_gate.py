@@ -53,9 +53,7 @@ MAY: dict[Role, set[Activity]] = {
 
 def _everything(*, without: Activity | None = None) -> tuple[Permission, ...]:
     return tuple(
-        Permission(
-            f"§{activity.value}", activity, frozenset(DataCategory), frozenset(Purpose), frozenset(Role)
-        )
+        Permission(f"§{activity.value}", activity, frozenset(DataCategory), frozenset(Purpose), frozenset(Role))
         for activity in Activity
         if activity is not without
     )

@@ -75,9 +75,7 @@ def test_parts_are_the_same_when_cut_at_any_one_place() -> None:
 
 
 payload = st.binary(max_size=200) | st.lists(
-    st.sampled_from(
-        [b"\r", b"\n", b"-", b"--", b"\r\n", b"\r\n--", b"\r\n--b", b"\r\n--bo", b" ", b"b", b"x"]
-    ),
+    st.sampled_from([b"\r", b"\n", b"-", b"--", b"\r\n", b"\r\n--", b"\r\n--b", b"\r\n--bo", b" ", b"b", b"x"]),
     max_size=30,
 ).map(b"".join)
 
@@ -220,15 +218,12 @@ def test_writer_output_is_read_when_an_independent_parser_reads_it() -> None:
     parts = [b"first", b"second\n\n"]
     message = b"Content-Type: " + writer.content_type().encode() + b"\r\n\r\n"
     message += (
-        b"".join(writer.begin_part({"Content-Type": "application/dicom"}) + part for part in parts)
-        + writer.close()
+        b"".join(writer.begin_part({"Content-Type": "application/dicom"}) + part for part in parts) + writer.close()
     )
     read = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(message)
     assert read.get_content_type() == "multipart/related"
     payloads = [
-        part.get_payload(decode=True)
-        for part in read.iter_parts()
-        if isinstance(part, email.message.EmailMessage)
+        part.get_payload(decode=True) for part in read.iter_parts() if isinstance(part, email.message.EmailMessage)
     ]
     assert payloads == parts
 

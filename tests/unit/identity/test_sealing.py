@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 from cryptography.fernet import InvalidToken
-from gantry.identity.sealing import seal, unseal
 from pytest_django.fixtures import Settings
+
+from gantry.identity.sealing import seal, unseal
 
 
 def test_secret_is_had_back_when_it_was_sealed_before_a_key_rotation(settings: Settings) -> None:

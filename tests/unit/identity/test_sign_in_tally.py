@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from gantry.identity.domain import Limit, Tally, describe_agent, minutes_until, network_of
 
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
@@ -21,7 +22,9 @@ def _after(*minutes: float) -> Tally:
 @pytest.mark.parametrize(
     ("minutes", "is_locked"), [((0, 1), False), ((0, 1, 2), True), ((0, 14, 14.9), True), ((0, 14, 15), False)]
 )
-def test_account_is_locked_when_the_failures_fall_within_the_window(minutes: tuple[float, ...], is_locked: bool) -> None:
+def test_account_is_locked_when_the_failures_fall_within_the_window(
+    minutes: tuple[float, ...], is_locked: bool
+) -> None:
     assert _after(*minutes).is_locked(START + timedelta(minutes=minutes[-1])) is is_locked
 
 

@@ -51,9 +51,7 @@ def _write(
     elif pixels is not None:
         dataset.PixelData = encapsulate(list(pixels))
     if pixels is not None:
-        dataset["PixelData"].VR = (
-            "OW" if uid.UID(syntax).is_implicit_VR or dataset.BitsAllocated > 8 else "OB"
-        )
+        dataset["PixelData"].VR = "OW" if uid.UID(syntax).is_implicit_VR or dataset.BitsAllocated > 8 else "OB"
     file = io.BytesIO()
     dcmwrite(
         file,

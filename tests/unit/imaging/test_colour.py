@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import Dataset
+
 from gantry_imaging.colour import to_rgb
 from gantry_imaging.errors import DecodeError, RenderError
-from pydicom import Dataset
 
 
 def make_palette(descriptor: list[int], prefix: str = "", **tables: bytes) -> Dataset:
@@ -106,9 +107,7 @@ def test_high_bits_show_when_colour_has_sixteen() -> None:
     assert to_rgb(stored, make_colour("RGB", BitsStored=16)).tolist() == [[[255, 128, 0]]]
 
 
-@pytest.mark.parametrize(
-    ("photometric", "samples"), [("HSV", 3), ("CMYK", 4), ("RGB", 4), ("MONOCHROME2", 3)]
-)
+@pytest.mark.parametrize(("photometric", "samples"), [("HSV", 3), ("CMYK", 4), ("RGB", 4), ("MONOCHROME2", 3)])
 def test_colour_is_refused_when_photometric_is(photometric: str, samples: int) -> None:
     with pytest.raises(RenderError) as refusal:
         to_rgb(np.zeros((2, 2, samples), np.uint8), make_colour(photometric))

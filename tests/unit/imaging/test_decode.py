@@ -7,12 +7,13 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from gantry_imaging.decode import Limits, decode_frames, decoded_photometric, read_header
-from gantry_imaging.errors import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom import uid
+
+from gantry_imaging.decode import Limits, decode_frames, decoded_photometric, read_header
+from gantry_imaging.errors import DecodeError
 
 WriteDicom = Callable[..., bytes]
 
@@ -29,9 +30,7 @@ ENCODED: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
-    "syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian]
-)
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian])
 @pytest.mark.parametrize("dtype", ["u1", "u2", "i2", "u4", "i4"])
 def test_values_are_as_written_when_uncompressed(write_dicom: WriteDicom, syntax: str, dtype: str) -> None:
     values = (np.arange(48 * 64).reshape(48, 64) * 7 - 3000).astype(dtype)
@@ -65,9 +64,7 @@ def test_bytes_are_swapped_back_when_big_endian_wrote_them_as_words(write_dicom:
 
 
 @pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian])
-def test_bits_are_spread_when_frames_of_one_bit_are_not_byte_aligned(
-    write_dicom: WriteDicom, syntax: str
-) -> None:
+def test_bits_are_spread_when_frames_of_one_bit_are_not_byte_aligned(write_dicom: WriteDicom, syntax: str) -> None:
     frames = (np.random.default_rng(4).random((5, 7, 9)) > 0.5).astype(np.uint8)
     packed = np.packbits(frames.ravel(), bitorder="little").tobytes()
     source = write_dicom(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from gantry_imaging.decode import decode_frames, read_header, to_modality_units
 from gantry_imaging.errors import DecodeError
 
@@ -41,9 +42,7 @@ SETS = [
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_every_file_is_decoded_or_refused_with_a_known_code_when_set_is(
-    real_data: RealData, name: str
-) -> None:
+def test_every_file_is_decoded_or_refused_with_a_known_code_when_set_is(real_data: RealData, name: str) -> None:
     refused: dict[str, str] = {}
     outcomes: Counter[str] = Counter()
     for path in sorted(p for p in real_data(name).rglob("*") if p.is_file()):
@@ -69,9 +68,7 @@ def test_every_file_is_decoded_or_refused_with_a_known_code_when_set_is(
 
 
 @pytest.mark.parametrize("encoding", ["J2KR", "JLSL", "JPLL", "RLE"])
-def test_values_equal_the_reference_bit_for_bit_when_encoding_is_lossless(
-    real_data: RealData, encoding: str
-) -> None:
+def test_values_equal_the_reference_bit_for_bit_when_encoding_is_lossless(real_data: RealData, encoding: str) -> None:
     root = real_data("wg04-dev")
     paths = sorted((root / encoding).iterdir())
     assert len(paths) >= 4

@@ -4,9 +4,10 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from gantry_imaging.encode import encode_image
 from gantry_imaging.errors import RenderError
-from PIL import Image
 
 GREY = np.add.outer(np.arange(120), np.arange(130)).astype(np.uint8)
 COLOUR = np.stack([GREY, GREY.T[:120].repeat(2, axis=1)[:, :130], 255 - GREY], axis=-1)

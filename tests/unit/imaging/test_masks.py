@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from gantry_imaging.errors import GeometryError
-from gantry_imaging.masks import contours_from_json, contours_to_json, mask_statistics, trace_contours
-from gantry_imaging.volume import Volume
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from gantry_imaging.errors import GeometryError
+from gantry_imaging.masks import contours_from_json, contours_to_json, mask_statistics, trace_contours
+from gantry_imaging.volume import Volume
 
 Mask = NDArray[np.bool_]
 
@@ -22,9 +23,7 @@ def fill_even_odd(rings: list[NDArray[np.float32]], shape: tuple[int, ...]) -> M
     row, column = np.indices(shape).astype(np.float64)
     inside = np.zeros(shape, bool)
     for ring in rings:
-        for (x0, y0), (x1, y1) in zip(
-            ring.astype(float), np.roll(ring.astype(float), -1, axis=0), strict=True
-        ):
+        for (x0, y0), (x1, y1) in zip(ring.astype(float), np.roll(ring.astype(float), -1, axis=0), strict=True):
             if y0 == y1:
                 continue
             crosses = (row >= y0) != (row >= y1)

@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gantry_imaging.decode import to_modality_units
-from gantry_imaging.errors import DecodeError
 from numpy.typing import NDArray
 from pydicom import Dataset
+
+from gantry_imaging.decode import to_modality_units
+from gantry_imaging.errors import DecodeError
 
 STORED = np.array([[0, 1], [2000, 4095]], np.uint16)
 
@@ -66,12 +67,8 @@ def test_each_frame_has_its_own_rescale_when_groups_say_so() -> None:
 
 
 def test_shared_group_holds_when_frames_say_nothing() -> None:
-    shared = make_dataset(
-        PixelValueTransformationSequence=[make_dataset(RescaleSlope=1, RescaleIntercept=-10)]
-    )
-    dataset = make_dataset(
-        SharedFunctionalGroupsSequence=[shared], PerFrameFunctionalGroupsSequence=[Dataset()]
-    )
+    shared = make_dataset(PixelValueTransformationSequence=[make_dataset(RescaleSlope=1, RescaleIntercept=-10)])
+    dataset = make_dataset(SharedFunctionalGroupsSequence=[shared], PerFrameFunctionalGroupsSequence=[Dataset()])
     assert to_modality_units(STORED, dataset, 0)[0, 0] == -10
 
 

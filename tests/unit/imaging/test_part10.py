@@ -8,11 +8,12 @@ from struct import pack
 
 import numpy as np
 import pytest
-from gantry_imaging.decode import Limits, decode_frames, read_header
-from gantry_imaging.errors import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import uid
+
+from gantry_imaging.decode import Limits, decode_frames, read_header
+from gantry_imaging.errors import DecodeError
 
 WriteDicom = Callable[..., bytes]
 
@@ -98,9 +99,7 @@ def test_file_is_refused_when_sequences_nest_without_end(write_dicom: WriteDicom
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
-def test_file_is_read_or_refused_when_bytes_are_changed_or_cut(
-    write_dicom: WriteDicom, data: st.DataObject
-) -> None:
+def test_file_is_read_or_refused_when_bytes_are_changed_or_cut(write_dicom: WriteDicom, data: st.DataObject) -> None:
     source = bytearray(write_dicom(np.arange(64, dtype=np.int16).reshape(8, 8), PixelSpacing=[1.0, 1.0]))
     for _ in range(data.draw(st.integers(0, 6))):
         source[data.draw(st.integers(0, len(source) - 1))] = data.draw(st.integers(0, 255))

@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
-from gantry_imaging.errors import DecodeError
-from gantry_imaging.planes import read_slice_headers
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
+
+from gantry_imaging.errors import DecodeError
+from gantry_imaging.planes import read_slice_headers
 
 
 def make_dataset(**elements: Any) -> Dataset:
@@ -43,8 +44,7 @@ def test_plane_is_read_when_image_is_classic() -> None:
 
 def test_planes_come_from_groups_when_image_is_enhanced() -> None:
     frames = [
-        make_dataset(PlanePositionSequence=[make_dataset(ImagePositionPatient=[0, 0, 3.0 * n])])
-        for n in range(3)
+        make_dataset(PlanePositionSequence=[make_dataset(ImagePositionPatient=[0, 0, 3.0 * n])]) for n in range(3)
     ]
     shared = make_dataset(
         PlaneOrientationSequence=[make_dataset(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],

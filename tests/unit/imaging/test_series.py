@@ -6,6 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
 from gantry_imaging.errors import GeometryError
 from gantry_imaging.series import (
     Orientation,
@@ -15,10 +20,6 @@ from gantry_imaging.series import (
     examine_geometry,
     sort_slices,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 AXIAL: Orientation = (1, 0, 0, 0, 1, 0)
 
@@ -53,10 +54,7 @@ def test_grid_is_found_when_slices_come_in_any_order_and_orientation(
     axes = Rotation.from_euler("xyz", euler).as_matrix()
     orientation: Orientation = (*axes[:, 0], *axes[:, 1])
     origin = np.array([10.0, -20.0, 30.0])
-    stack = [
-        make_slice(n, tuple(np.round(origin + axes[:, 2] * spacing_mm * n, 4)), orientation)
-        for n in range(12)
-    ]
+    stack = [make_slice(n, tuple(np.round(origin + axes[:, 2] * spacing_mm * n, 4)), orientation) for n in range(12)]
     geometry = examine_geometry([stack[n] for n in order])
     assert [order[index] for index in geometry.order] == list(range(12))
     assert geometry.uniform
@@ -64,9 +62,7 @@ def test_grid_is_found_when_slices_come_in_any_order_and_orientation(
     np.testing.assert_allclose(
         geometry.lps_from_ijk @ [0, 0, 11, 1], [*origin + 11 * spacing_mm * axes[:, 2], 1], atol=1e-3
     )
-    np.testing.assert_allclose(
-        geometry.lps_from_ijk @ [1, 0, 0, 1], [*origin + 0.7 * axes[:, 0], 1], atol=1e-3
-    )
+    np.testing.assert_allclose(geometry.lps_from_ijk @ [1, 0, 0, 1], [*origin + 0.7 * axes[:, 0], 1], atol=1e-3)
 
 
 def _drop_one(stack: list[SliceHeader]) -> list[SliceHeader]:

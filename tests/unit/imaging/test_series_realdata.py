@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from gantry_imaging.decode import decode_frames, read_header, to_modality_units
 from gantry_imaging.errors import GeometryError
 from gantry_imaging.planes import read_slice_headers
 from gantry_imaging.series import SliceHeader, assemble_volume, examine_geometry
-from numpy.typing import NDArray
 
 pytestmark = pytest.mark.realdata
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gantry_imaging.errors import RenderError
-from gantry_imaging.voi import PRESETS, Voi, VoiFunction, apply_voi, default_voi
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
+
+from gantry_imaging.errors import RenderError
+from gantry_imaging.voi import PRESETS, Voi, VoiFunction, apply_voi, default_voi
 
 functions = st.sampled_from(list(VoiFunction))
 windows = st.builds(Voi, st.floats(-2000, 4000), st.floats(1, 6000), functions)
@@ -75,9 +76,7 @@ def test_grey_is_the_golden_number_when(voi: Voi, values: list[int], grey: list[
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.int32, np.float32, np.float64])
 def test_every_type_is_windowed_alike_when_values_are_the_same(dtype: type) -> None:
     values = (np.arange(200 * 200) % 120).reshape(200, 200)
-    np.testing.assert_array_equal(
-        apply_voi(values.astype(dtype), Voi(60, 90)), apply_voi(values, Voi(60, 90))
-    )
+    np.testing.assert_array_equal(apply_voi(values.astype(dtype), Voi(60, 90)), apply_voi(values, Voi(60, 90)))
 
 
 def test_values_without_number_are_black_when_map_is_float() -> None:

@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from gantry_imaging.errors import GeometryError
-from gantry_imaging.volume import Volume
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+
+from gantry_imaging.errors import GeometryError
+from gantry_imaging.volume import Volume
 
 Matrix = NDArray[np.float64]
 
@@ -29,9 +30,7 @@ def make_affine(
     return affine
 
 
-@given(
-    euler=st.tuples(angles, angles, angles), spacing_mm=spacings_mm, origin_mm=points_mm, point_mm=points_mm
-)
+@given(euler=st.tuples(angles, angles, angles), spacing_mm=spacings_mm, origin_mm=points_mm, point_mm=points_mm)
 def test_affine_and_inverse_agree_when_grid_is_any_rigid_one(
     euler: tuple[float, float, float],
     spacing_mm: tuple[float, float, float],

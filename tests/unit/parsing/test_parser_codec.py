@@ -81,9 +81,7 @@ def test_sentence_is_ours_when_the_child_says_another() -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*DOCUMENT["parsed"], "x"]), inner)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*DOCUMENT["parsed"], "x"]), inner),
     max_leaves=10,
 )
 
@@ -147,9 +145,7 @@ def test_no_exception_escapes_when_files_are_mutated() -> None:
                 case 0:
                     data[place] = chance.randrange(256)
                 case 1:
-                    data[place : place + 4] = chance.choice(
-                        (b"\xff\xff\xff\xff", b"\xfe\xff\xff\xff", b"\0\0\0\x80")
-                    )
+                    data[place : place + 4] = chance.choice((b"\xff\xff\xff\xff", b"\xfe\xff\xff\xff", b"\0\0\0\x80"))
                 case 2:
                     del data[place : place + chance.randint(1, 16)]
                 case 3:

@@ -47,9 +47,7 @@ def codes(outcomes: list[ParsedInstance | Rejection]) -> list[str | None]:
 
 
 def children_of(pid: int) -> list[int]:
-    return [
-        int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    ]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 
 
 def children_here() -> list[int]:
@@ -87,9 +85,7 @@ def test_only_the_slow_file_is_rejected_when_it_runs_out_of_time(files: Callable
 def test_only_the_slow_file_is_rejected_when_it_runs_out_of_processor(
     files: Callable[..., list[MemFile]],
 ) -> None:
-    with ParserPool(
-        ParserLimits(max_elements=MANY, cpu_s_per_file=1, wall_s_per_file=60.0), processes=1
-    ) as pool:
+    with ParserPool(ParserLimits(max_elements=MANY, cpu_s_per_file=1, wall_s_per_file=60.0), processes=1) as pool:
         outcomes = pool.parse_batch_sync(files(SLOW, SOUND))
     assert codes(outcomes) == ["dicom.parser_timeout", None]
 
@@ -115,9 +111,7 @@ def test_only_the_greedy_file_is_rejected_when_it_runs_out_of_memory(
 def test_only_the_file_in_hand_is_rejected_when_its_parser_dies(
     files: Callable[..., list[MemFile]], blow: signal.Signals, code: str
 ) -> None:
-    pool, zygotes = pool_with_zygotes(
-        ParserLimits(max_elements=MANY, wall_s_per_file=60.0, cpu_s_per_file=60)
-    )
+    pool, zygotes = pool_with_zygotes(ParserLimits(max_elements=MANY, wall_s_per_file=60.0, cpu_s_per_file=60))
     with pool:
         killer = threading.Thread(target=lambda: os.kill(wait_for_parser(zygotes), blow))
         killer.start()
@@ -129,9 +123,7 @@ def test_only_the_file_in_hand_is_rejected_when_its_parser_dies(
 def test_batch_ends_and_the_next_is_parsed_when_the_fork_server_dies(
     files: Callable[..., list[MemFile]],
 ) -> None:
-    pool, zygotes = pool_with_zygotes(
-        ParserLimits(max_elements=MANY, wall_s_per_file=60.0, cpu_s_per_file=60)
-    )
+    pool, zygotes = pool_with_zygotes(ParserLimits(max_elements=MANY, wall_s_per_file=60.0, cpu_s_per_file=60))
 
     def kill() -> None:
         wait_for_parser(zygotes)

@@ -83,9 +83,7 @@ def test_nothing_is_kept_when_the_disk_is_full(tmp_path: Path) -> None:
     unshare = shutil.which("unshare")
     if unshare is None or subprocess.run([unshare, "-rm", "true"], check=False).returncode:
         pytest.skip("this machine gives no mount namespace")
-    child = run_child(
-        ATTEMPT, str(tmp_path / "objects"), str(uuid4()), wrap=(unshare, "-rm", "sh", "-c", mount, "sh")
-    )
+    child = run_child(ATTEMPT, str(tmp_path / "objects"), str(uuid4()), wrap=(unshare, "-rm", "sh", "-c", mount, "sh"))
     out, err = child.communicate(timeout=60)
     assert out == "vault.full 0\n", err
 

@@ -80,16 +80,12 @@ def test_range_equals_the_plain_slice_when_read_anywhere(
     shared_shelter: Shelter, data: bytes, offset: int, length: int | None, draw: st.DataObject
 ) -> None:
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=5)))
-    with SealedWriter(
-        shared_shelter.vault.objects, shared_shelter.tenant_id, chunk_bytes=SMALL_CHUNK
-    ) as writer:
+    with SealedWriter(shared_shelter.vault.objects, shared_shelter.tenant_id, chunk_bytes=SMALL_CHUNK) as writer:
         for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True):
             writer.write(memoryview(data)[start:stop])
         sealed = writer.commit()
     expected = data[offset:] if length is None else data[offset : offset + length]
-    with SealedReader(
-        shared_shelter.vault.objects, name_of(sealed), sealed.data_key, sealed.size_bytes
-    ) as reader:
+    with SealedReader(shared_shelter.vault.objects, name_of(sealed), sealed.data_key, sealed.size_bytes) as reader:
         assert reader.read(offset, length) == expected
         assert b"".join(reader.iter_chunks(offset, length)) == expected
 

@@ -33,9 +33,7 @@ async def inference_events(request: HttpRequest, tenant: str, analysis_id: UUID)
         first = await in_thread(_look, actor, analysis_id)
     except Exception as error:  # noqa: BLE001 - every error becomes an answer
         return await in_thread(problem_response, error)
-    response = StreamingHttpResponse(
-        _stream(request, tenant, analysis_id, first), content_type="text/event-stream"
-    )
+    response = StreamingHttpResponse(_stream(request, tenant, analysis_id, first), content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"
     return response
@@ -64,9 +62,7 @@ def _resolve_and_look(request: HttpRequest, tenant: str, analysis_id: UUID) -> d
     return _look(_resolve(request, tenant), analysis_id)
 
 
-async def _stream(
-    request: HttpRequest, tenant: str, analysis_id: UUID, state: dict[str, Any]
-) -> AsyncIterator[bytes]:
+async def _stream(request: HttpRequest, tenant: str, analysis_id: UUID, state: dict[str, Any]) -> AsyncIterator[bytes]:
     said, said_at = None, time.monotonic()
     while True:
         if state != said:

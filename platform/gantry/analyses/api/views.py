@@ -76,7 +76,9 @@ class InferenceView(TenantAPIView):
         request=InferenceInput,
         responses={202: OpenApiTypes.OBJECT},
         parameters=[
-            OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, required=True, description="8 to 64 characters")
+            OpenApiParameter(
+                "Idempotency-Key", str, OpenApiParameter.HEADER, required=True, description="8 to 64 characters"
+            )
         ],
     )
     def post(self, request: Request, tenant: str) -> Response:

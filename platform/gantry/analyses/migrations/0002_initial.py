@@ -5,67 +5,107 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('analyses', '0001_initial'),
-        ('studies', '0001_initial'),
+        ("analyses", "0001_initial"),
+        ("studies", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='analysis',
-            name='series',
-            field=models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='studies.series'),
+            model_name="analysis",
+            name="series",
+            field=models.ForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="studies.series",
+            ),
         ),
         migrations.AddField(
-            model_name='analysis',
-            name='study',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='studies.study'),
+            model_name="analysis",
+            name="study",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="studies.study",
+            ),
         ),
         migrations.AddField(
-            model_name='artefact',
-            name='analysis',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='analyses.analysis'),
+            model_name="artefact",
+            name="analysis",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="analyses.analysis",
+            ),
         ),
         migrations.AddField(
-            model_name='finding',
-            name='analysis',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='analyses.analysis'),
+            model_name="finding",
+            name="analysis",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="analyses.analysis",
+            ),
         ),
         migrations.AddField(
-            model_name='finding',
-            name='study',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='studies.study'),
+            model_name="finding",
+            name="study",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="studies.study",
+            ),
         ),
         migrations.AddField(
-            model_name='review',
-            name='finding',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='analyses.finding'),
+            model_name="review",
+            name="finding",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="analyses.finding",
+            ),
         ),
         migrations.AddIndex(
-            model_name='analysis',
-            index=models.Index(fields=['tenant_id', 'study', '-created_at'], name='analysis_study'),
+            model_name="analysis",
+            index=models.Index(fields=["tenant_id", "study", "-created_at"], name="analysis_study"),
         ),
         migrations.AddIndex(
-            model_name='analysis',
-            index=models.Index(condition=models.Q(('state__in', ['queued', 'running', 'waiting'])), fields=['state', 'lease_until'], name='analysis_open'),
+            model_name="analysis",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "running", "waiting"])),
+                fields=["state", "lease_until"],
+                name="analysis_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='analysis',
-            constraint=models.UniqueConstraint(fields=('tenant_id', 'study', 'series', 'model', 'version', 'study_revision', 'request_key'), name='analysis_once', nulls_distinct=False),
+            model_name="analysis",
+            constraint=models.UniqueConstraint(
+                fields=("tenant_id", "study", "series", "model", "version", "study_revision", "request_key"),
+                name="analysis_once",
+                nulls_distinct=False,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='artefact',
-            constraint=models.UniqueConstraint(fields=('tenant_id', 'analysis', 'kind', 'number'), name='artefact_once'),
+            model_name="artefact",
+            constraint=models.UniqueConstraint(
+                fields=("tenant_id", "analysis", "kind", "number"), name="artefact_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='finding',
-            index=models.Index(fields=['tenant_id', 'study'], name='finding_study'),
+            model_name="finding",
+            index=models.Index(fields=["tenant_id", "study"], name="finding_study"),
         ),
         migrations.AddConstraint(
-            model_name='finding',
-            constraint=models.UniqueConstraint(fields=('tenant_id', 'analysis', 'number'), name='finding_number'),
+            model_name="finding",
+            constraint=models.UniqueConstraint(fields=("tenant_id", "analysis", "number"), name="finding_number"),
         ),
     ]

@@ -47,9 +47,7 @@ class ReferralsView(TenantAPIView):
     def post(self, request: Request, tenant: str, study_id: UUID) -> Response:
         """Let a referring physician see a study until a date."""
         wanted = validated(ReferralInput, request)
-        referral = refer_study(
-            actor=self.actor, study_id=study_id, user_id=wanted["person_id"], until=wanted["until"]
-        )
+        referral = refer_study(actor=self.actor, study_id=study_id, user_id=wanted["person_id"], until=wanted["until"])
         return Response(_referral_row(referral), status=201)
 
 

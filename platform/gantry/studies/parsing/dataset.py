@@ -164,9 +164,7 @@ class DataSet:
         layout = _BINARY.get(element.vr) or ("" if element.vr in (b"IS", b"DS") else implicit_layout)
         if layout:
             values = self._unpack(element, layout)
-            return (
-                int(values[0]) if values and values[0] == int(values[0]) and abs(values[0]) < 2**32 else None
-            )
+            return int(values[0]) if values and values[0] == int(values[0]) and abs(values[0]) < 2**32 else None
         text = self._ascii(tag).split("\\")[0].strip()
         number = int(text) if _INTEGER.fullmatch(text) else None
         return number if number is not None and -(2**31) <= number < 2**31 else None

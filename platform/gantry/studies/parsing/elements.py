@@ -218,9 +218,7 @@ class Walk:
             position += 8
         elif vr in LONG_VRS:
             if frame.end - position < 12:
-                raise ParseRefusedError(
-                    "dicom.truncated" if frame.end == len(self.buffer) else "dicom.malformed"
-                )
+                raise ParseRefusedError("dicom.truncated" if frame.end == len(self.buffer) else "dicom.malformed")
             (length,) = struct.unpack_from(order + "I", self.buffer, position + 8)
             position += 12
         else:

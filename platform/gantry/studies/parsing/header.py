@@ -158,8 +158,6 @@ def _read_acquisition(dataset: DataSet) -> AcquisitionFacts:
         repetition_time=dataset.number(0x00180080),
         scanning_sequence=dataset.codes(0x00180020),
         document_title=(
-            dataset.text(0x00420010)
-            or (concept.text(0x00080104) if concept else "")
-            or dataset.text(0x00700080)
+            dataset.text(0x00420010) or (concept.text(0x00080104) if concept else "") or dataset.text(0x00700080)
         ),
     )

@@ -48,9 +48,7 @@ def read_image(dataset: DataSet, groups: "FrameGroups") -> ImageFacts:
         bits_stored=dataset.integer(0x00280101, "H"),
         high_bit=dataset.integer(0x00280102, "H"),
         pixel_representation=dataset.integer(0x00280103, "H"),
-        pixel_padding_value=dataset.integer(
-            0x00280120, "h" if dataset.integer(0x00280103, "H") == 1 else "H"
-        ),
+        pixel_padding_value=dataset.integer(0x00280120, "h" if dataset.integer(0x00280103, "H") == 1 else "H"),
         window_center=window.numbers(0x00281050),
         window_width=window.numbers(0x00281051),
         window_explanation=window.texts(0x00281055),

@@ -145,9 +145,7 @@ def inflate(data: memoryview, limits: ParserLimits) -> bytearray:
         ``dicom.malformed``.
     """
     step = 64 * 1024
-    bound = min(
-        limits.max_inflated_bytes, max(limits.free_inflated_bytes, len(data) * limits.max_inflate_ratio)
-    )
+    bound = min(limits.max_inflated_bytes, max(limits.free_inflated_bytes, len(data) * limits.max_inflate_ratio))
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     out = bytearray()
     position = 0

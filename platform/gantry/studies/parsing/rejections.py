@@ -14,9 +14,7 @@ SENTENCES = {
         "This file does not say which study, series or instance it is: a UID is missing or empty. "
         "De-identification tools often cause this; export it again with UIDs."
     ),
-    "dicom.invalid_uid": (
-        f"A UID of this file is none: it must be digits and dots, at most 64 characters. {_AGAIN}"
-    ),
+    "dicom.invalid_uid": (f"A UID of this file is none: it must be digits and dots, at most 64 characters. {_AGAIN}"),
     "dicom.invalid_identity": (
         "The Patient ID, its issuer or the accession number of this file is too long or cannot be read. "
         "Check the patient at the sending device and send it again."
@@ -25,9 +23,7 @@ SENTENCES = {
         "This file gives an identifying element twice with different values: nobody can say whom it belongs "
         f"to. {_AGAIN}"
     ),
-    "dicom.inflated_too_large": (
-        "This compressed file unpacks to more than is allowed. Send it without deflation."
-    ),
+    "dicom.inflated_too_large": ("This compressed file unpacks to more than is allowed. Send it without deflation."),
     "dicom.nested_too_deep": f"The content of this file is nested deeper than in any real object. {_AGAIN}",
     "dicom.too_many_elements": f"This file has more elements than any real object. {_AGAIN}",
     "dicom.preamble_executable": (
@@ -37,8 +33,7 @@ SENTENCES = {
     "dicom.too_large": "This file is larger than is allowed here. Ask your administrator to raise the limit.",
     "dicom.dicomdir": "This is a DICOMDIR, the table of contents of a disc. Send the images without it.",
     "dicom.invalid_image": (
-        "What this file says about its pixels cannot be true: rows, columns, bits, frames or offsets. "
-        f"{_AGAIN}"
+        f"What this file says about its pixels cannot be true: rows, columns, bits, frames or offsets. {_AGAIN}"
     ),
     "dicom.unsupported_transfer_syntax": (
         "This file is encoded in a way that is not supported. Export it again uncompressed or as JPEG 2000."

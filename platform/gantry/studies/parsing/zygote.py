@@ -76,9 +76,7 @@ def _serve(control: socket.socket, limits: ParserLimits, born_bytes: int) -> Non
         control.send(STATUS.pack(status))
 
 
-def _fork(
-    control: socket.socket, descriptors: list[int], limits: ParserLimits, born_bytes: int
-) -> tuple[int, int]:
+def _fork(control: socket.socket, descriptors: list[int], limits: ParserLimits, born_bytes: int) -> tuple[int, int]:
     """Return the child's process id and a pipe that ends when it does."""
     alive, kept_by_child = os.pipe()
     zygote = os.getpid()
@@ -96,9 +94,7 @@ def _fork(
         os._exit(1)
 
 
-def _work(
-    descriptors: list[int], limits: ParserLimits, born_bytes: int, *, parent: int, highest: int
-) -> None:
+def _work(descriptors: list[int], limits: ParserLimits, born_bytes: int, *, parent: int, highest: int) -> None:
     results, *files = descriptors
     sizes = [os.fstat(file).st_size for file in files]
     is_filtered = confine(

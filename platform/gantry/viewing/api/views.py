@@ -94,6 +94,4 @@ class StudyView(TenantAPIView):
     @extend_schema(operation_id="open_study", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, tenant: str, study_id: UUID) -> Response:
         """Open a study with its series and instances."""
-        return Response(
-            open_study_detail(actor=self.actor, study_id=study_id, dicomweb_url=f"/t/{tenant}/dicomweb")
-        )
+        return Response(open_study_detail(actor=self.actor, study_id=study_id, dicomweb_url=f"/t/{tenant}/dicomweb"))
