@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from django.db import IntegrityError
+
 from gantry.audit.domain import AccessKey, Entry, Kind, Outcome
 from gantry.audit.models import AccessWindow, AuditEvent, PlatformEvent
 from gantry.foundation.scope import tenant_scope, unit_of_work
@@ -52,13 +54,20 @@ def record_access(
     key = AccessKey.of(actor, study_id, action)
     epoch_s = int(clock.now().timestamp())
     window = datetime.fromtimestamp(epoch_s - epoch_s % ACCESS_WINDOW_S, tz=clock.now().tzinfo)
-    row = AccessWindow(actor_id=key.actor_id, session=key.session, study_id=study_id, action=action, window=window)
-    existing = AccessWindow.objects.filter(
-        actor_id=key.actor_id, session=key.session, study_id=study_id, action=action, window=window
-    )
-    if existing.exists():
+    values = {
+        "actor_id": key.actor_id,
+        "session": key.session,
+        "study_id": study_id,
+        "action": action,
+        "window": window,
+    }
+    if AccessWindow.objects.filter(**values).exists():
         return
-    AccessWindow.objects.bulk_create([row], ignore_conflicts=True)
+    try:
+        with unit_of_work():
+            AccessWindow(**values).save(force_insert=True)
+    except IntegrityError:
+        return  # a read at the same moment was faster: it has recorded
     record(actor=actor, entry=Entry(kind=Kind.ACCESSED, action=action, decision=decision, subject=subject), clock=clock)
 
 
