@@ -13,7 +13,7 @@ from gantry.dicomweb.errors import ForeignOriginError
 from gantry.foundation.scope import tenant_scope
 from gantry.foundation.threads import in_thread
 from gantry.foundation.web.correlation import HEADER, begin_correlation, correlation_id
-from gantry.foundation.web.problems import MEDIA_TYPE, UnauthenticatedError, answer_error
+from gantry.foundation.web.problems import MEDIA_TYPE, UnauthenticatedError, answer_error, problem_headers
 from gantry.identity.public import resolve_session
 from gantry.kernel.actor import Actor
 from gantry.kernel.errors import NotFoundError
@@ -37,9 +37,7 @@ def endpoint(handler: Endpoint) -> Callable[[Request], Awaitable[Response]]:
                 response = await handler(request, actor)
         except Exception as error:  # noqa: BLE001 - every error becomes an answer
             status, body = await in_thread(answer_error, error)
-            response = JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
-            if status == 401:
-                response.headers["WWW-Authenticate"] = "Bearer"
+            response = JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=problem_headers(status))
         response.headers[HEADER] = correlation_id()
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["X-Content-Type-Options"] = "nosniff"

@@ -25,11 +25,9 @@ def resolve_actor(request: HttpRequest, slug: str) -> Actor | None:
     NotFoundError
         Signed in, but not a member of this tenant.
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return resolve_token(
-            slug=slug, token=token.strip(), address=client_address(request), correlation_id=correlation_id()
-        )
+    token = _bearer_token(request)
+    if token is not None:
+        return resolve_token(slug=slug, token=token, address=client_address(request), correlation_id=correlation_id())
     user = request.user
     if not user.is_authenticated:
         return None
@@ -42,15 +40,21 @@ def resolve_actor(request: HttpRequest, slug: str) -> Actor | None:
     )
 
 
+def _bearer_token(request: HttpRequest) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
 class TenantAuthentication(BaseAuthentication):
     """REST framework's way in; a session must prove its origin on unsafe methods, a token need not."""
 
     def authenticate(self, request: Request) -> tuple[Any, Actor] | None:
-        http = request._request
+        http = request._request  # noqa: SLF001 - the session belongs to the request beneath
         actor = resolve_actor(http, http.resolver_match.kwargs["tenant"])  # type: ignore[union-attr]  # a view runs behind a match
         if actor is None:
             return None
-        if actor.user_id is not None:
+        # A person's own token is no cookie: no other site's page can make a browser send it.
+        if _bearer_token(http) is None:
             self._check_csrf(http)
         return http.user, actor
 

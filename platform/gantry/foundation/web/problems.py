@@ -59,6 +59,11 @@ def problem_body(error: GantryError) -> tuple[int, dict[str, Any]]:
     return status, body
 
 
+def problem_headers(status: int) -> dict[str, str]:
+    """Return the headers that belong to a status: 401 says how to sign in (RFC 9110 §11.6.1)."""
+    return {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+
+
 def answer_error(error: Exception) -> tuple[int, dict[str, Any]]:
     """Turn any exception into an answer; a refusal is recorded first (or answered with 503)."""
     if isinstance(error, Refused):
@@ -109,10 +114,10 @@ def handle_exception(error: Exception, _context: dict[str, Any]) -> Response:
                 "detail": str(error.detail), "code": "request.method", "correlation_id": correlation_id()}
         return Response(body, status=405, content_type=MEDIA_TYPE)
     status, body = answer_error(error)
-    return Response(body, status=status, content_type=MEDIA_TYPE)
+    return Response(body, status=status, content_type=MEDIA_TYPE, headers=problem_headers(status))
 
 
 def problem_response(error: Exception) -> JsonResponse:
     """Answer for plain Django views."""
     status, body = answer_error(error)
-    return JsonResponse(body, status=status, content_type=MEDIA_TYPE)
+    return JsonResponse(body, status=status, content_type=MEDIA_TYPE, headers=problem_headers(status))
