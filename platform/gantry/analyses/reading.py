@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from gantry.access.public import NEEDS_GRANT
-from gantry.agreements.public import require
 from gantry.analyses.domain import State
 from gantry.analyses.models import Analysis, Artefact, Finding
 from gantry.audit.public import record_access
 from gantry.foundation.scope import atomic_service
-from gantry.kernel.actor import Actor
+from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
+from gantry.kernel.decision import Decision
 from gantry.kernel.errors import NotFoundError
 from gantry.kernel.vocabulary import Activity, DataCategory
 from gantry.studies.public import (
     Instance,
+    ReviewState,
     Study,
-    is_result_visible,
+    require_study,
     result_condition,
     stored_ref,
-    subject_of,
     visible_studies,
 )
 from gantry.vault.public import StoredRef
@@ -57,11 +57,9 @@ _KIND_OF_SOP_CLASS = {
 }
 
 
-def _visible_study(actor: Actor, study_id: UUID) -> Study:
-    study = visible_studies(actor).select_related("patient").filter(pk=study_id).first()
-    if study is None:
-        raise NotFoundError
-    return study
+def _require_results(actor: Actor, study_id: UUID | None, clock: Clock) -> tuple[Study, Subject, Decision]:
+    studies = visible_studies(actor).filter(pk=study_id)
+    return require_study(actor, studies, activity=Activity.VIEW, category=DataCategory.REPORTS, clock=clock)
 
 
 @atomic_service
@@ -75,9 +73,7 @@ def open_analyses(*, actor: Actor, study_id: UUID, clock: Clock = SYSTEM_CLOCK) 
     Refused
         Known, but not allowed.
     """
-    study = _visible_study(actor, study_id)
-    subject = subject_of(study, actor, DataCategory.REPORTS)
-    decision = require(actor=actor, activity=Activity.VIEW, subject=subject, clock=clock)
+    study, subject, decision = _require_results(actor, study_id, clock)
     opened = _open(actor, study, Analysis.objects.filter(study=study).order_by("-created_at", "pk"))
     if any(one.findings for one in opened):
         record_access(
@@ -90,13 +86,8 @@ def open_analyses(*, actor: Actor, study_id: UUID, clock: Clock = SYSTEM_CLOCK) 
 def open_analysis(*, actor: Actor, analysis_id: UUID, clock: Clock = SYSTEM_CLOCK) -> OpenedAnalysis:
     """Open one analysis; like `open_analyses` otherwise."""
     analysis = Analysis.objects.filter(pk=analysis_id).first()
-    if analysis is None:
-        raise NotFoundError
-    study = _visible_study(actor, analysis.study_id)
-    subject = subject_of(study, actor, DataCategory.REPORTS)
-    activity = Activity.VIEW
-    decision = require(actor=actor, activity=activity, subject=subject, clock=clock)
-    opened = _open(actor, study, [analysis])
+    study, subject, decision = _require_results(actor, analysis.study_id if analysis else None, clock)
+    opened = _open(actor, study, [analysis] if analysis else [])
     if not opened:
         raise NotFoundError
     if opened[0].findings:
@@ -165,11 +156,16 @@ def open_contours(*, actor: Actor, finding_id: UUID, clock: Clock = SYSTEM_CLOCK
         No such finding, or not (any more) for this reader.
     """
     finding = Finding.objects.select_related("analysis").filter(pk=finding_id).first()
-    if finding is None or not is_result_visible(actor, finding.review):
+    study, subject, decision = require_study(
+        actor,
+        visible_studies(actor).filter(pk=finding.study_id if finding else None),
+        activity=Activity.VIEW,
+        category=DataCategory.DERIVED_GEOMETRY,
+        clock=clock,
+        review=finding.review if finding else ReviewState.NONE,
+    )
+    if finding is None:
         raise NotFoundError
-    study = _visible_study(actor, finding.study_id)
-    subject = subject_of(study, actor, DataCategory.DERIVED_GEOMETRY, review=finding.review)
-    decision = require(actor=actor, activity=Activity.VIEW, subject=subject, clock=clock)
     record_access(
         actor=actor, action="ai_results.shown", decision=decision, subject=subject, study_id=study.pk, clock=clock
     )

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.db.models import F
 
-from gantry.agreements.public import require
 from gantry.analyses.domain import Verdict
 from gantry.analyses.errors import ReasonRequiredError, ReviewConflictError
 from gantry.analyses.events import FindingReviewed
@@ -19,7 +18,7 @@ from gantry.kernel.actor import Actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.errors import NotFoundError
 from gantry.kernel.vocabulary import Activity, DataCategory
-from gantry.studies.public import ReviewState, is_result_visible, subject_of, visible_studies
+from gantry.studies.public import ReviewState, is_result_visible, require_study, visible_studies
 
 _STATE = {
     Verdict.ACCEPT: ReviewState.ACCEPTED,
@@ -56,18 +55,16 @@ def review_finding(
     """
     # The study's row is locked before the finding's, as everywhere, so that two people cannot wait for each other.
     study_id = Finding.objects.filter(pk=finding_id).values_list("study_id", flat=True).first()
-    if study_id is None:
-        raise NotFoundError
-    study = (
-        visible_studies(actor).select_for_update(of=("self",)).select_related("patient").filter(pk=study_id).first()
+    study, subject, decision = require_study(
+        actor,
+        visible_studies(actor).select_for_update(of=("self",)).filter(pk=study_id),
+        activity=Activity.REVIEW,
+        category=DataCategory.REPORTS,
+        clock=clock,
     )
-    if study is None:
-        raise NotFoundError
     finding = Finding.objects.select_for_update(of=("self",)).select_related("analysis__series").get(pk=finding_id)
     if not is_result_visible(actor, finding.review):
         raise NotFoundError
-    subject = subject_of(study, actor, DataCategory.REPORTS)
-    decision = require(actor=actor, activity=Activity.REVIEW, subject=subject, clock=clock)
     reason = " ".join(reason.split())[:500]
     if verdict is Verdict.REJECT and not reason:
         raise ReasonRequiredError("Say in a word or two why the finding is rejected.")

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 from gantry_inference.cards import Card
 
 from gantry.agreements.public import decide, require
@@ -34,7 +35,6 @@ from gantry.foundation.scope import atomic_service, unit_of_work
 from gantry.kernel.actor import Actor, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
-from gantry.kernel.errors import NotFoundError
 from gantry.kernel.ids import TenantId
 from gantry.kernel.vocabulary import Activity, DataCategory
 from gantry.studies.public import (
@@ -42,6 +42,7 @@ from gantry.studies.public import (
     ReviewState,
     Series,
     Study,
+    require_study,
     set_result_review,
     store_results,
     stored_columns,
@@ -158,13 +159,20 @@ def start_analysis(
     Refused
         Known, but not allowed.
     """
-    study = _find_target(actor, study_instance_uid, series_instance_uid)
-    subject = subject_of(study, actor, DataCategory.PIXEL_DATA)
-    decision = require(actor=actor, activity=Activity.INFER, subject=subject, clock=clock)
-    earlier = Analysis.objects.filter(request_key=request_key).first()
+    study, _, decision = require_study(
+        actor,
+        _find_targets(actor, study_instance_uid, series_instance_uid),
+        activity=Activity.INFER,
+        category=DataCategory.PIXEL_DATA,
+        clock=clock,
+    )
+    earlier = Analysis.objects.filter(request_key=request_key).select_related("series").first()
     if earlier is not None:
-        if earlier.study_id != study.pk or earlier.model != model:
-            raise IdempotencyConflictError("This Idempotency-Key was already used for another study or model.")
+        is_same = earlier.study_id == study.pk and earlier.model == model
+        if series_instance_uid and (earlier.series is None or earlier.series.series_instance_uid != series_instance_uid):
+            is_same = False
+        if not is_same:
+            raise IdempotencyConflictError("This Idempotency-Key was already used for another study, series or model.")
         return earlier
     card = next((card for _, card in list_deployed_cards() if card.name == model), None)
     if card is None:
@@ -185,16 +193,13 @@ def start_analysis(
     return analysis
 
 
-def _find_target(actor: Actor, study_uid: str | None, series_uid: str | None) -> Study:
-    studies = visible_studies(actor).select_for_update(of=("self",)).select_related("patient")
+def _find_targets(actor: Actor, study_uid: str | None, series_uid: str | None) -> QuerySet[Study]:
+    studies = visible_studies(actor).select_for_update(of=("self",))
     if study_uid:
         studies = studies.filter(study_instance_uid=study_uid)
     if series_uid:
         studies = studies.filter(pk__in=Series.objects.filter(series_instance_uid=series_uid).values("study_id"))
-    study = studies.first() if study_uid or series_uid else None
-    if study is None:
-        raise NotFoundError
-    return study
+    return studies if study_uid or series_uid else studies.none()
 
 
 def list_open_analyses() -> list[tuple[TenantId, UUID]]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from django.db.models import Q, QuerySet
 
 from gantry.access.public import NEEDS_GRANT, SEES_REJECTED, SEES_UNREVIEWED, filter_granted, has_grant
+from gantry.agreements.public import require
 from gantry.kernel.actor import Actor, Subject
+from gantry.kernel.clock import Clock
+from gantry.kernel.decision import Decision
+from gantry.kernel.errors import NotFoundError
 from gantry.kernel.ids import InstitutionId, StudyId
-from gantry.kernel.vocabulary import DataCategory
+from gantry.kernel.vocabulary import Activity, DataCategory
 from gantry.studies.domain import ReviewState
 from gantry.studies.models import Series, Study, StudyGrant
 
@@ -69,3 +73,32 @@ def subject_of(
 def collection_of(actor: Actor, category: DataCategory = DataCategory.IDENTIFYING_METADATA) -> Subject:
     """Return the subject of a search: no study in particular."""
     return Subject(tenant_id=actor.tenant_id, category=category)
+
+
+def require_study(
+    actor: Actor,
+    studies: QuerySet[Study],
+    *,
+    activity: Activity,
+    category: DataCategory,
+    clock: Clock,
+    review: str = ReviewState.NONE,
+) -> tuple[Study, Subject, Decision]:
+    """Return the first of some visible studies, if the gate lets `actor` do this to it.
+
+    Where there is none, the gate is asked about the tenant's data as such: without an agreement, or in a
+    role that may not do this at all, what is there and what is not get the same answer.
+
+    Raises
+    ------
+    NotFoundError
+        There is none that this actor may know of.
+    Refused
+        Not allowed.
+    """
+    study = studies.select_related("patient").first()
+    if study is None:
+        require(actor=actor, activity=activity, subject=collection_of(actor, category), clock=clock)
+        raise NotFoundError
+    subject = subject_of(study, actor, category, review=review)
+    return study, subject, require(actor=actor, activity=activity, subject=subject, clock=clock)

@@ -7,7 +7,7 @@ from gantry.studies.domain import ReviewState, StudyState, fold_name, sum_up
 from gantry.studies.events import StudyCompleted
 from gantry.studies.ingest import IngestOutcome, IngestPermit, Received, Status, open_ingest, store_batch, stored_columns
 from gantry.studies.models import Instance, Series, StoredObject, Study
-from gantry.studies.policies import is_result_visible, result_condition, subject_of, visible_studies
+from gantry.studies.policies import is_result_visible, require_study, result_condition, subject_of, visible_studies
 from gantry.studies.reading import (
     OpenedInstance,
     OpenedStudy,
@@ -87,6 +87,7 @@ __all__ = [
     "open_study",
     "opened_instance",
     "refer_study",
+    "require_study",
     "result_condition",
     "retrieval_activity",
     "search_series",

@@ -21,8 +21,8 @@ from gantry.kernel.vocabulary import Activity, ActorKind, DataCategory
 from gantry.studies.domain import fold_name
 from gantry.studies.errors import ObjectUnavailableError
 from gantry.studies.models import Instance, QuarantinedInstance, Series, StoredObject, Study
-from gantry.studies.policies import collection_of, result_condition, subject_of, visible_studies
-from gantry.studies.selectors import find_study, list_instances, list_series
+from gantry.studies.policies import collection_of, require_study, result_condition, visible_studies
+from gantry.studies.selectors import find_studies, list_instances, list_series
 from gantry.vault.public import KeyDestroyedError, SealedReader, StoredRef, VaultNotFoundError, get_vault
 
 
@@ -207,9 +207,10 @@ def open_study(
     Refused
         Known, but not allowed.
     """
-    study = _require_study(actor, study_id=study_id, study_instance_uid=study_instance_uid, clock=clock)
-    subject = subject_of(study, actor, DataCategory.IDENTIFYING_METADATA)
-    decision = require(actor=actor, activity=Activity.VIEW, subject=subject, clock=clock)
+    studies = find_studies(actor, study_id=study_id, study_instance_uid=study_instance_uid)
+    study, subject, decision = require_study(
+        actor, studies, activity=Activity.VIEW, category=DataCategory.IDENTIFYING_METADATA, clock=clock
+    )
     record_access(
         actor=actor, action="study.opened", decision=decision, subject=subject, study_id=study.pk, clock=clock
     )
@@ -218,17 +219,6 @@ def open_study(
     for instance in list_instances(series).order_by("instance_number", "sop_instance_uid"):
         instances[instance.series_id].append(instance)
     return OpenedStudy(study=study, series=series, instances=instances)
-
-
-def _require_study(
-    actor: Actor, *, study_id: UUID | None = None, study_instance_uid: str | None = None, clock: Clock
-) -> Study:
-    """Find a study; where there is none, the gate still says first whether the tenant may look at all."""
-    study = find_study(actor, study_id=study_id, study_instance_uid=study_instance_uid)
-    if study is None:
-        require(actor=actor, activity=Activity.FIND, subject=collection_of(actor), clock=clock)
-        raise NotFoundError
-    return study
 
 
 def retrieval_activity(actor: Actor) -> Activity:
@@ -256,9 +246,10 @@ def open_instances(
     Refused
         Known, but not allowed.
     """
-    study = _require_study(actor, study_instance_uid=study_instance_uid, clock=clock)
-    subject = subject_of(study, actor, DataCategory.PIXEL_DATA)
-    decision = require(actor=actor, activity=activity, subject=subject, clock=clock)
+    studies = find_studies(actor, study_instance_uid=study_instance_uid)
+    study, subject, decision = require_study(
+        actor, studies, activity=activity, category=DataCategory.PIXEL_DATA, clock=clock
+    )
     rows = Instance.objects.filter(study=study).filter(result_condition(actor, "series__review")).select_related("series")
     if series_instance_uid is not None:
         rows = rows.filter(series__series_instance_uid=series_instance_uid)

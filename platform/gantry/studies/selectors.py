@@ -12,12 +12,14 @@ from gantry.studies.models import Instance, Series, Study
 from gantry.studies.policies import visible_series, visible_studies
 
 
-def find_study(actor: Actor, *, study_id: UUID | None = None, study_instance_uid: str | None = None) -> Study | None:
-    """Return a study the actor may know of, by id or UID."""
-    studies = visible_studies(actor).select_related("patient", "institution")
+def find_studies(
+    actor: Actor, *, study_id: UUID | None = None, study_instance_uid: str | None = None
+) -> QuerySet[Study]:
+    """Return the study the actor may know of, by id or UID, if there is one."""
+    studies = visible_studies(actor).select_related("institution")
     if study_id is not None:
-        return studies.filter(pk=study_id).first()
-    return studies.filter(study_instance_uid=study_instance_uid).first()
+        return studies.filter(pk=study_id)
+    return studies.filter(study_instance_uid=study_instance_uid)
 
 
 def list_series(actor: Actor, study: Study) -> list[Series]:

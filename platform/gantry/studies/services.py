@@ -10,14 +10,13 @@ from uuid import UUID
 from django.db import connection
 
 from gantry.access.public import grant, list_grants, withdraw
-from gantry.agreements.public import require
 from gantry.audit.public import Entry, Kind, record
 from gantry.foundation.boundary import record_refusal
 from gantry.foundation.outbox import WORKLIST, emit, study_stream
 from gantry.foundation.scope import atomic_service, tenant_scope, unit_of_work
-from gantry.kernel.actor import Actor, system_actor
+from gantry.kernel.actor import Actor, Subject, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
-from gantry.kernel.decision import Refused
+from gantry.kernel.decision import Decision, Refused
 from gantry.kernel.errors import NotFoundError
 from gantry.kernel.ids import TenantId
 from gantry.kernel.vocabulary import Activity, DataCategory, Role
@@ -27,7 +26,7 @@ from gantry.studies.events import ReferralChanged, ResultsChanged, StudyComplete
 from gantry.studies.ingest import imaging_facts, stored_columns
 from gantry.studies.models import Instance, QuarantinedInstance, Series, Study, StudyGrant
 from gantry.studies.parsing.model import ParsedInstance
-from gantry.studies.policies import SEE_STUDY, subject_of, visible_studies
+from gantry.studies.policies import SEE_STUDY, require_study, visible_studies
 from gantry.tenancy.public import list_members
 from gantry.vault.public import SealedObject, get_vault
 
@@ -45,11 +44,13 @@ def complete_study(*, actor: Actor, study_id: UUID, clock: Clock = SYSTEM_CLOCK)
     NotFoundError
         There is no such study for this actor.
     """
-    study = visible_studies(actor).select_for_update(of=("self",)).select_related("patient").filter(pk=study_id).first()
-    if study is None:
-        raise NotFoundError
-    subject = subject_of(study, actor, DataCategory.PIXEL_DATA)
-    decision = require(actor=actor, activity=Activity.STORE, subject=subject, clock=clock)
+    study, subject, decision = require_study(
+        actor,
+        visible_studies(actor).select_for_update(of=("self",)).filter(pk=study_id),
+        activity=Activity.STORE,
+        category=DataCategory.PIXEL_DATA,
+        clock=clock,
+    )
     if study.state == StudyState.COMPLETE:
         return study
     if actor.role is Role.SYSTEM and (study.quiet_until is None or study.quiet_until > clock.now()):
@@ -109,13 +110,11 @@ class ReferralCandidate:
     name: str
 
 
-def _require_referable(actor: Actor, study_id: UUID, clock: Clock) -> Study:
-    study = visible_studies(actor).select_related("patient").filter(pk=study_id).first()
-    if study is None:
-        raise NotFoundError
-    subject = subject_of(study, actor, DataCategory.PIXEL_DATA)
-    require(actor=actor, activity=Activity.SHARE, subject=subject, clock=clock)
-    return study
+def _require_referable(actor: Actor, study_id: UUID, clock: Clock) -> tuple[Study, Subject, Decision]:
+    studies = visible_studies(actor).filter(pk=study_id)
+    return require_study(
+        actor, studies, activity=Activity.SHARE, category=DataCategory.PIXEL_DATA, clock=clock
+    )
 
 
 @atomic_service
@@ -135,9 +134,7 @@ def refer_study(
     ReferralError
         Not a referring physician here, or a date that is past or too far.
     """
-    study = _require_referable(actor, study_id, clock)
-    subject = subject_of(study, actor, DataCategory.PIXEL_DATA)
-    decision = require(actor=actor, activity=Activity.SHARE, subject=subject, clock=clock)
+    study, subject, decision = _require_referable(actor, study_id, clock)
     member = next((one for one in list_members(role=Role.REFERRER) if one.user_id == user_id), None)
     if member is None:
         raise ReferralError("Studies can be referred to referring physicians of your organisation only.")
@@ -160,14 +157,15 @@ def refer_study(
 @atomic_service
 def withdraw_referral(*, actor: Actor, study_id: UUID, referral_id: UUID, clock: Clock = SYSTEM_CLOCK) -> None:
     """End a referral at once."""
-    study = _require_referable(actor, study_id, clock)
+    study, subject, decision = _require_referable(actor, study_id, clock)
     row = next((one for one in list_grants(StudyGrant, study) if one.pk == referral_id), None)
     if row is None:
         raise NotFoundError
     withdraw(StudyGrant, user_id=row.user_id, target=study, codename=SEE_STUDY)
-    subject = subject_of(study, actor, DataCategory.PIXEL_DATA)
     detail = {"from": str(row.user_id)}
-    entry = Entry(kind=Kind.EXPORT, action="referral.withdrawn", subject=subject, detail=detail)
+    entry = Entry(
+        kind=Kind.EXPORT, action="referral.withdrawn", decision=decision, subject=subject, detail=detail
+    )
     record(actor=actor, entry=entry, clock=clock)
     emit(ReferralChanged(study_id=study.pk), streams=(WORKLIST, study_stream(study.pk)), clock=clock)
 
