@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if settings.configured:
         raise pytest.UsageError(
-            "Django's settings were already read, from DJANGO_SETTINGS_MODULE or --ds: tests would write to that database. Unset it."
+            "Django's settings were read already (DJANGO_SETTINGS_MODULE or --ds): tests would write to that database."
         )
     _configure_environment()
 
