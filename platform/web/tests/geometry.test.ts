@@ -70,6 +70,16 @@ test("rewindowTable_changes_nothing_when_the_window_stays", () => {
   expect([...rewindowTable(window, window)]).toEqual(Array.from({ length: 256 }, (_, grey) => grey));
 });
 
+test("rewindowTable_mirrors_both_ends_when_low_values_are_white", () => {
+  const [from, to] = [
+    { center: 0, width: 200 },
+    { center: 25, width: 100 },
+  ];
+  const plain = rewindowTable(from, to);
+  const reversed = rewindowTable(from, to, true);
+  expect([...reversed]).toEqual([...plain].reverse().map((grey) => 255 - grey));
+});
+
 test("rewindowTable_clips_when_the_window_narrows", () => {
   const table = rewindowTable({ center: 0, width: 200 }, { center: 0, width: 100 });
   expect([table[0], table[63], table[128], table[192], table[255]]).toEqual([0, 0, 129, 255, 255]);

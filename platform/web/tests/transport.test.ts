@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { Instance } from "../src/api/types";
+import type { Instance, VoiWindow } from "../src/api/types";
 import { SliceLoader } from "../src/transport/loader";
 import { Lru } from "../src/transport/lru";
 import { loadedRuns, prefetchOrder } from "../src/transport/order";
-import { renderedUrl, type Slice } from "../src/transport/stack";
+import { renderedUrl, type Slice, sliceWord } from "../src/transport/stack";
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
@@ -44,20 +44,29 @@ test("renderedUrl_names_the_frame_when_there_are_several", () => {
   );
 });
 
-function arrangeLoader(count: number) {
+const readable = async (): Promise<ImageBitmap> => ({ close: () => {} }) as ImageBitmap;
+
+function arrangeLoader(count: number, decode = readable) {
   const slices = Array.from({ length: count }, (_, at): Slice => {
     const instance = { sop_instance_uid: String(at), columns: 512, rows: 512, frames: 1 } as Instance;
     return { instance, frame: 1 };
   });
-  const asked: { url: string; accept: string; signal: AbortSignal; answer: () => void }[] = [];
+  const asked: {
+    url: string;
+    accept: string;
+    signal: AbortSignal;
+    answer: (window?: VoiWindow) => void;
+    refuse: (error: unknown) => void;
+  }[] = [];
   const arrivals: number[] = [];
   const loader = new SliceLoader(slices, {
     urlOf: (slice) => slice.instance.sop_instance_uid,
-    fetchBlob: (url, accept, signal) =>
-      new Promise((resolve) => {
-        asked.push({ url, accept, signal, answer: () => resolve(new Blob(["x"])) });
+    fetchPicture: (url, accept, signal) =>
+      new Promise((resolve, refuse) => {
+        const answer = (window: VoiWindow | null = null): void => resolve({ blob: new Blob(["x"]), window });
+        asked.push({ url, accept, signal, answer, refuse });
       }),
-    decode: async () => ({ close: () => {} }) as ImageBitmap,
+    decode,
     onArrival: (index) => arrivals.push(index),
   });
   const live = (): string[] =>
@@ -117,4 +126,51 @@ test("loader_asks_for_a_smaller_picture_when_the_screen_is_small", () => {
   const { loader, asked } = arrangeLoader(3);
   loader.look(1, WINDOW, 0.4);
   expect(asked[0]?.url).toContain("viewport=256,256");
+});
+
+test("best_is_in_the_servers_window_when_none_was_asked_for", async () => {
+  const { loader, asked, arrivals } = arrangeLoader(1);
+  loader.look(0, null, 1);
+  expect(asked[0]?.url).toBe("0?quality=80");
+  asked[0]?.answer(WINDOW);
+  await vi.waitFor(() => expect(arrivals).toEqual([0]));
+  expect(await loader.best()).toMatchObject({ asked: null, window: WINDOW });
+});
+
+test("loader_asks_exactly_when_a_linear_window_would_be_too_narrow", () => {
+  const { loader, asked } = arrangeLoader(1);
+  loader.look(0, { center: 0.002, width: 0.003 }, 1);
+  expect(asked[0]?.url).toContain("window=0.002,0.003,linear-exact");
+});
+
+test("failure_stays_when_one_comes_back_to_a_refused_slice", async () => {
+  const { loader, asked, arrivals } = arrangeLoader(2);
+  const refusal = new Error("refused");
+  loader.look(0, WINDOW, 1);
+  expect(loader.failure()).toBeNull();
+  asked[0]?.refuse(refusal);
+  await vi.waitFor(() => expect(arrivals).toEqual([0]));
+  loader.look(1, WINDOW, 1);
+  expect(loader.failure()).toBeNull();
+  loader.look(0, WINDOW, 1);
+  expect(loader.failure()).toBe(refusal);
+});
+
+test("loader_asks_anew_when_a_damaged_picture_is_retried", async () => {
+  const { loader, asked, arrivals } = arrangeLoader(1, () => Promise.reject(new Error("no image")));
+  loader.look(0, WINDOW, 1);
+  asked[0]?.answer();
+  await vi.waitFor(() => expect(arrivals).toEqual([0]));
+  expect(await loader.best()).toBeNull();
+  expect(loader.failure()).toMatchObject({ code: "picture.damaged" });
+  loader.retry();
+  expect(asked.map(({ url }) => url)).toEqual([asked[0]?.url, asked[0]?.url]);
+});
+
+test.each([
+  [{ frames: 96, image_orientation_patient: null }, "Frame"],
+  [{ frames: 1, image_orientation_patient: [1, 0, 0, 0, 1, 0] }, "Slice"],
+  [{ frames: 1, image_orientation_patient: null }, "Image"],
+])("sliceWord_of_%o_is_%s", (instance, word) => {
+  expect(sliceWord({ instance: instance as Instance, frame: 1 })).toBe(word);
 });

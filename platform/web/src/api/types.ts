@@ -114,6 +114,8 @@ export interface Instance {
   /** [between rows, between columns], mm. */
   pixel_spacing_mm: [number, number] | null;
   photometric_interpretation: string;
+  /** Compressed with loss before it came to Gantry. */
+  is_lossy: boolean;
 }
 
 export interface Series {

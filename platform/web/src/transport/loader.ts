@@ -1,3 +1,4 @@
+import { Problem } from "../api/problem";
 import type { VoiWindow } from "../api/types";
 import { Lru } from "./lru";
 import { prefetchOrder } from "./order";
@@ -9,18 +10,33 @@ export type Tier = "motion" | "still";
 export interface Picture {
   bitmap: ImageBitmap;
   tier: Tier;
+  /** The window asked for; null: the server was to choose. */
+  asked: VoiWindow | null;
+  /** The window it is in; null: in colour. */
+  window: VoiWindow | null;
+}
+
+/** A rendered picture as it came. */
+export interface Rendered {
+  blob: Blob;
+  /** The window that the server says it used. */
   window: VoiWindow | null;
 }
 
 export interface LoaderOptions {
   /** Address of a slice's rendered picture, without query. */
   urlOf: (slice: Slice) => string;
-  fetchBlob: (url: string, accept: string, signal: AbortSignal) => Promise<Blob>;
+  fetchPicture: (url: string, accept: string, signal: AbortSignal) => Promise<Rendered>;
   decode: (blob: Blob) => Promise<ImageBitmap>;
   /** A picture of this slice has arrived, or could not be had. */
-  onArrival: (index: number, error: unknown) => void;
+  onArrival: (index: number) => void;
   cacheBytes?: number;
   ahead?: number;
+}
+
+interface Decoded {
+  bitmap: ImageBitmap;
+  window: VoiWindow | null;
 }
 
 interface Flight {
@@ -33,6 +49,16 @@ const SETTLE_MS = 200;
 const PARALLEL = 4;
 const MOTION_QUALITY = 80;
 const DECODED = 10;
+const UNREADABLE = new Problem({
+  status: 0,
+  code: "picture.damaged",
+  title: "Picture damaged",
+  detail: "The picture arrived damaged. Try again; if it stays, report it.",
+  correlationId: "",
+});
+
+/** A linear window is one unit wide at least (PS3.3 C.11.2.1.2.1); float maps need narrower ones. */
+const functionOf = (window: VoiWindow): string => (window.width > 1 ? "linear" : "linear-exact");
 
 const nameOf = (window: VoiWindow | null): string => (window ? `${window.center},${window.width}` : "auto");
 
@@ -40,10 +66,10 @@ const nameOf = (window: VoiWindow | null): string => (window ? `${window.center}
 export class SliceLoader {
   #slices: Slice[];
   #options: LoaderOptions;
-  #blobs: Lru<Blob>;
-  #bitmaps = new Lru<ImageBitmap>(DECODED, (bitmap) => bitmap.close());
+  #pictures: Lru<Rendered>;
+  #decoded = new Lru<Decoded>(DECODED, ({ bitmap }) => bitmap.close());
   #flights = new Map<string, Flight>();
-  #failed = new Set<string>();
+  #failures = new Map<string, unknown>();
   /** Newest window in which each slice was fetched, to have something to show while another loads. */
   #lastWindow = new Map<number, VoiWindow | null>();
   #index = 0;
@@ -55,7 +81,7 @@ export class SliceLoader {
   constructor(slices: Slice[], options: LoaderOptions) {
     this.#slices = slices;
     this.#options = options;
-    this.#blobs = new Lru<Blob>(options.cacheBytes ?? 64 * 2 ** 20);
+    this.#pictures = new Lru<Rendered>(options.cacheBytes ?? 64 * 2 ** 20);
   }
 
   /**
@@ -79,11 +105,16 @@ export class SliceLoader {
     for (const window of [this.#window, former]) {
       for (const tier of ["still", "motion"] as const) {
         const key = this.#key(index, tier, window);
-        const bitmap = this.#bitmaps.get(key) ?? (await this.#decoded(key));
-        if (bitmap) return { bitmap, tier, window };
+        const decoded = this.#decoded.get(key) ?? (await this.#decode(key));
+        if (decoded) return { bitmap: decoded.bitmap, tier, asked: window, window: window ?? decoded.window };
       }
     }
     return null;
+  }
+
+  /** Why there is no picture of the slice looked at; null while it is on its way. */
+  failure(): unknown {
+    return this.#failures.get(this.#key(this.#index, "motion", this.#window)) ?? null;
   }
 
   /** Which slices can be shown at once in the present window. */
@@ -93,7 +124,7 @@ export class SliceLoader {
 
   /** Try failed slices again: the network came back. */
   retry(): void {
-    this.#failed.clear();
+    this.#failures.clear();
     this.look(this.#index, this.#window, this.#scale);
   }
 
@@ -101,15 +132,15 @@ export class SliceLoader {
     clearTimeout(this.#settle);
     for (const flight of this.#flights.values()) flight.abort.abort();
     this.#flights.clear();
-    this.#blobs.clear();
-    this.#bitmaps.clear();
+    this.#pictures.clear();
+    this.#decoded.clear();
   }
 
   #plan(): void {
     const ahead = this.#options.ahead ?? 100;
     const order = prefetchOrder(this.#index, this.#direction, this.#slices.length, ahead);
     const wanted = order.filter((at) => !this.#has(at, "motion") && !this.#has(at, "still"));
-    const next = wanted.filter((at) => !this.#failed.has(this.#key(at, "motion", this.#window)));
+    const next = wanted.filter((at) => !this.#failures.has(this.#key(at, "motion", this.#window)));
     const soon = new Set(next.slice(0, PARALLEL).map((at) => this.#key(at, "motion", this.#window)));
     soon.add(this.#key(this.#index, "still", this.#window));
     for (const [key, flight] of this.#flights) {
@@ -124,25 +155,25 @@ export class SliceLoader {
     const slice = this.#slices[index];
     const window = this.#window;
     const key = this.#key(index, tier, window);
-    if (!slice || this.#flights.has(key) || this.#blobs.has(key)) return;
+    if (!slice || this.#flights.has(key) || this.#pictures.has(key)) return;
     const abort = new AbortController();
     this.#flights.set(key, { index, tier, abort });
     const accept = tier === "still" ? "image/png" : "image/jpeg";
     const url = this.#options.urlOf(slice) + this.#query(slice, tier, window);
-    this.#options.fetchBlob(url, accept, abort.signal).then(
-      (blob) => {
+    this.#options.fetchPicture(url, accept, abort.signal).then(
+      (rendered) => {
         if (this.#flights.get(key)?.abort !== abort) return;
         this.#flights.delete(key);
-        this.#blobs.set(key, blob, blob.size);
+        this.#pictures.set(key, rendered, rendered.blob.size);
         this.#lastWindow.set(index, window);
-        this.#options.onArrival(index, null);
+        this.#options.onArrival(index);
         this.#plan();
       },
       (error: unknown) => {
         if (this.#flights.get(key)?.abort !== abort) return;
         this.#flights.delete(key);
-        this.#failed.add(this.#key(index, "motion", window));
-        this.#options.onArrival(index, error);
+        this.#failures.set(this.#key(index, "motion", window), error);
+        this.#options.onArrival(index);
         this.#plan();
       },
     );
@@ -150,7 +181,7 @@ export class SliceLoader {
 
   #query(slice: Slice, tier: Tier, window: VoiWindow | null): string {
     const query: string[] = [];
-    if (window) query.push(`window=${window.center},${window.width},linear`);
+    if (window) query.push(`window=${window.center},${window.width},${functionOf(window)}`);
     if (tier === "motion") {
       query.push(`quality=${MOTION_QUALITY}`);
       const { columns, rows } = slice.instance;
@@ -161,18 +192,24 @@ export class SliceLoader {
   }
 
   #has(index: number, tier: Tier): boolean {
-    return this.#blobs.has(this.#key(index, tier, this.#window));
+    return this.#pictures.has(this.#key(index, tier, this.#window));
   }
 
   #key(index: number, tier: Tier, window: VoiWindow | null): string {
     return `${index}/${tier === "still" ? "png" : `jpeg${this.#scale}`}/${nameOf(window)}`;
   }
 
-  async #decoded(key: string): Promise<ImageBitmap | null> {
-    const blob = this.#blobs.get(key);
-    if (!blob) return null;
-    const bitmap = await this.#options.decode(blob);
-    this.#bitmaps.set(key, bitmap, 1);
-    return bitmap;
+  async #decode(key: string): Promise<Decoded | null> {
+    const rendered = this.#pictures.get(key);
+    if (!rendered) return null;
+    try {
+      const decoded = { bitmap: await this.#options.decode(rendered.blob), window: rendered.window };
+      this.#decoded.set(key, decoded, 1);
+      return decoded;
+    } catch {
+      this.#pictures.delete(key);
+      this.#failures.set(this.#key(this.#index, "motion", this.#window), UNREADABLE);
+      return null;
+    }
   }
 }

@@ -23,20 +23,20 @@ export class Lru<V> {
   }
 
   set(key: string, value: V, weight: number): void {
-    this.#remove(key);
+    this.delete(key);
     this.#entries.set(key, { value, weight });
     this.#weight += weight;
     for (const oldest of this.#entries.keys()) {
       if (this.#weight <= this.#limit || oldest === key) break;
-      this.#remove(oldest);
+      this.delete(oldest);
     }
   }
 
   clear(): void {
-    for (const key of [...this.#entries.keys()]) this.#remove(key);
+    for (const key of [...this.#entries.keys()]) this.delete(key);
   }
 
-  #remove(key: string): void {
+  delete(key: string): void {
     const entry = this.#entries.get(key);
     if (!entry) return;
     this.#entries.delete(key);

@@ -14,6 +14,12 @@ export function slicesOf(series: Series): Slice[] {
   );
 }
 
+/** What one step of the scroll is called: parts of one recording are frames, single pictures images. */
+export function sliceWord({ instance }: Slice): "Slice" | "Frame" | "Image" {
+  if (instance.frames > 1) return "Frame";
+  return instance.image_orientation_patient ? "Slice" : "Image";
+}
+
 /** Where an instance's first picture is in its series, -1 if it is not there. */
 export function indexOfInstance(series: Series, sopInstanceUid: string): number {
   return slicesOf(series).findIndex(({ instance }) => instance.sop_instance_uid === sopInstanceUid);

@@ -108,7 +108,7 @@ export class Toolbar extends LitElement {
   }
 
   #renderPresets() {
-    const current = this.presets.findIndex((preset) => isSameWindow(preset, this.window));
+    const current = this.presets.findIndex((preset) => isSameWindow(preset.window, this.window));
     const choose = (event: Event): void => {
       const chosen = Number((event.target as HTMLSelectElement).value);
       if (chosen > 0) this.commands.usePreset(chosen);
@@ -116,7 +116,7 @@ export class Toolbar extends LitElement {
     return html`<label>
       <span class="visually-hidden">Window preset</span>
       <select class="input" data-testid="window-preset" ?disabled=${this.presets.length === 0} .value=${String(current + 1)} @change=${choose}>
-        <option value="0" ?selected=${current < 0}>${this.presets.length === 0 ? "No window" : "Own window"}</option>
+        <option value="0" ?selected=${current < 0}>${this.presets.length === 0 ? "Colour" : "Own window"}</option>
         ${this.presets.map(
           (preset, at) =>
             html`<option value=${at + 1} ?selected=${at === current}>${at + 1} ${preset.name}</option>`,

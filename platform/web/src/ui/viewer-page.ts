@@ -8,7 +8,7 @@ import "../findings/findings-panel";
 import { currentFindings, isWhole, OverlayStore } from "../findings/overlay-store";
 import { indexOfInstance, slicesOf } from "../transport/stack";
 import type { TouchTool } from "../viewport/gestures";
-import { firstWindow, presetsOf } from "../viewport/presets";
+import { firstWindow, isVolume, presetsOf } from "../viewport/presets";
 import { listen, type ViewerCommands } from "../viewport/shortcuts";
 import type { Viewport } from "../viewport/viewport";
 import "../viewport/viewport";
@@ -37,6 +37,8 @@ export class ViewerPage extends LitElement implements ViewerCommands {
   @state() private seriesUid = "";
   @state() private index = 0;
   @state() private window: VoiWindow | null = null;
+  /** What the server chose where the window was left to it. */
+  @state() private found: VoiWindow | null = null;
   @state() private isInverted = false;
   @state() private isAiHidden = false;
   @state() private opacity = Number(localStorage.getItem(OPACITY) ?? 1);
@@ -132,6 +134,7 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     this.#known = series;
     this.index = place?.index ?? Math.floor((slicesOf(series).length - 1) / 2);
     this.window = place?.window ?? firstWindow(series);
+    this.found = null;
     this.tab = "image";
     this.#overlays.load(this.#findingsHere());
   }
@@ -171,8 +174,13 @@ export class ViewerPage extends LitElement implements ViewerCommands {
   }
 
   usePreset(number: number): void {
-    const preset = this.#series && this.window ? presetsOf(this.#series)[number - 1] : undefined;
-    if (preset) this.window = { center: preset.center, width: preset.width };
+    const preset = this.#series ? presetsOf(this.#series, this.found)[number - 1] : undefined;
+    if (preset) this.window = preset.window;
+  }
+
+  #foundWindow(found: VoiWindow): void {
+    this.found = found;
+    if (this.#series && isVolume(this.#series)) this.window ??= found;
   }
 
   invert(): void {
@@ -180,7 +188,8 @@ export class ViewerPage extends LitElement implements ViewerCommands {
   }
 
   reset(): void {
-    if (this.#series) this.window = firstWindow(this.#series);
+    const series = this.#series;
+    if (series) this.window = firstWindow(series) ?? (isVolume(series) ? this.found : null);
     this.isInverted = false;
     this.viewport?.fit();
   }
@@ -235,7 +244,7 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     return html`<section class="stage">
       <gantry-toolbar
         .commands=${this}
-        .presets=${this.window ? presetsOf(series) : []}
+        .presets=${presetsOf(series, this.found)}
         .window=${this.window}
         .isInverted=${this.isInverted}
         .hasAi=${here.length > 0}
@@ -262,6 +271,7 @@ export class ViewerPage extends LitElement implements ViewerCommands {
         .marks=${this.#marks(series, here)}
         @index-change=${(event: CustomEvent<number>) => (this.index = event.detail)}
         @window-change=${(event: CustomEvent<VoiWindow>) => (this.window = event.detail)}
+        @window-found=${(event: CustomEvent<VoiWindow>) => this.#foundWindow(event.detail)}
         @maximise=${() => this.maximise()}
       ></gantry-viewport>
     </section>`;

@@ -77,13 +77,17 @@ export function dragWindow(start: VoiWindow, dx: number, dy: number): VoiWindow 
   return { center: round(center), width: Math.max(step, round(width)) };
 }
 
-/** Grey values of a picture in one window as they would be in another, for 8-bit grey 0 to 255. */
-export function rewindowTable(from: VoiWindow, to: VoiWindow): Uint8ClampedArray {
+/**
+ * Grey values of a picture in one window as they would be in another, for 8-bit grey 0 to 255.
+ * Reversed: low values are shown white (MONOCHROME1).
+ */
+export function rewindowTable(from: VoiWindow, to: VoiWindow, isReversed = false): Uint8ClampedArray {
   const table = new Uint8ClampedArray(256);
   const low = to.center - to.width / 2;
+  const flip = (grey: number): number => (isReversed ? 255 - grey : grey);
   for (let grey = 0; grey < 256; grey += 1) {
-    const value = from.center - from.width / 2 + (grey / 255) * from.width;
-    table[grey] = Math.round(((value - low) / to.width) * 255);
+    const value = from.center - from.width / 2 + (flip(grey) / 255) * from.width;
+    table[grey] = flip(Math.round(((value - low) / to.width) * 255));
   }
   return table;
 }

@@ -15,7 +15,7 @@ export class Painter {
     picture: Picture,
     placement: Placement,
     matrix: { columns: number; rows: number },
-    look: { window: VoiWindow | null; isInverted: boolean; ratio: number },
+    look: { window: VoiWindow | null; isReversed: boolean; isInverted: boolean; ratio: number },
   ): void {
     const { scaleX, scaleY, offsetX, offsetY } = placement;
     const { ratio } = look;
@@ -26,7 +26,7 @@ export class Painter {
     const height = matrix.rows * scaleY * ratio;
     context.imageSmoothingEnabled = true;
     context.imageSmoothingQuality = "high";
-    context.drawImage(this.#inWindow(picture, look.window), x, y, width, height);
+    context.drawImage(this.#inWindow(picture, look.window, look.isReversed), x, y, width, height);
     if (!look.isInverted) return;
     context.globalCompositeOperation = "difference";
     context.fillStyle = "#fff";
@@ -34,10 +34,10 @@ export class Painter {
     context.globalCompositeOperation = "source-over";
   }
 
-  #inWindow(picture: Picture, window: VoiWindow | null): CanvasImageSource {
+  #inWindow(picture: Picture, window: VoiWindow | null, isReversed: boolean): CanvasImageSource {
     if (!window || !picture.window || isSameWindow(window, picture.window)) return picture.bitmap;
     const grey = this.#read(picture.bitmap);
-    const table = rewindowTable(picture.window, window);
+    const table = rewindowTable(picture.window, window, isReversed);
     const mapped = new ImageData(grey.width, grey.height);
     const from = grey.data;
     const to = mapped.data;

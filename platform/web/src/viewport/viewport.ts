@@ -4,7 +4,7 @@ import { send } from "../api/http";
 import { asProblem } from "../api/problem";
 import type { Series, VoiWindow } from "../api/types";
 import { type Picture, SliceLoader } from "../transport/loader";
-import { renderedUrl, type Slice, slicesOf } from "../transport/stack";
+import { renderedUrl, type Slice, slicesOf, sliceWord } from "../transport/stack";
 import { icon } from "../ui/kit/icons";
 import { controls } from "../ui/kit/styles";
 import { drawOverlay, type OverlayItem } from "./contours";
@@ -24,6 +24,7 @@ import {
 import { Gestures, type TouchTool } from "./gestures";
 import { edgeLetters, planeName } from "./orientation";
 import { isSameWindow, Painter } from "./painter";
+import { parseWindow } from "./presets";
 import "./slice-bar";
 import { viewportStyles } from "./viewport-styles";
 
@@ -115,8 +116,10 @@ export class Viewport extends LitElement {
   }
 
   #dragWindow(dx: number, dy: number, isOver: boolean): void {
-    if (!this.window) return;
-    const next = dragWindow(this.window, dx, dy);
+    const start = this.window ?? this.shown?.picture.window;
+    if (!start) return;
+    // Up is brighter, whichever end of the values is white.
+    const next = dragWindow(start, dx, this.#isReversed === this.isInverted ? dy : -dy);
     this.preview = isOver ? null : next;
     if (isOver) this.#emit("window-change", next);
   }
@@ -145,19 +148,19 @@ export class Viewport extends LitElement {
     const connection = (navigator as Navigator & { connection?: { saveData?: boolean } }).connection;
     this.#loader = new SliceLoader(this.#slices, {
       urlOf: (slice) => renderedUrl(this.dicomweb, this.studyInstanceUid, series.series_instance_uid, slice),
-      fetchBlob: async (url, accept, signal) =>
-        (await send(url, { headers: { Accept: accept }, signal })).blob(),
+      fetchPicture: async (url, accept, signal) => {
+        const answer = await send(url, { headers: { Accept: accept }, signal });
+        return { blob: await answer.blob(), window: parseWindow(answer.headers.get("Gantry-Window")) };
+      },
       decode: (blob) => createImageBitmap(blob, { colorSpaceConversion: "none" }),
-      onArrival: (index, error) => this.#arrived(index, error),
+      onArrival: (index) => this.#arrived(index),
       ahead: connection?.saveData ? 8 : 100,
     });
   }
 
-  #arrived(index: number, error: unknown): void {
+  #arrived(index: number): void {
     this.loaded = this.#loader?.loaded() ?? [];
-    if (index !== this.index) return;
-    if (error && !this.shown) this.error = error;
-    void this.#refresh();
+    if (index === this.index) void this.#refresh();
   }
 
   #look(): void {
@@ -172,13 +175,14 @@ export class Viewport extends LitElement {
   async #refresh(): Promise<void> {
     const turn = ++this.#turn;
     const { index } = this;
-    const picture = await this.#loader?.best().catch(() => null);
+    const picture = await this.#loader?.best();
     if (turn !== this.#turn) return;
     clearTimeout(this.#blank);
-    if (picture) {
-      this.shown = { index, picture };
-      this.error = null;
+    this.error = picture ? null : (this.#loader?.failure() ?? null);
+    if (picture || this.error) {
+      this.shown = picture ? { index, picture } : null;
       this.isLoading = false;
+      if (picture?.window && !picture.asked) this.#emit("window-found", picture.window);
       return;
     }
     // A moment of the former slice is calmer than a flash of black; longer would mislead.
@@ -217,7 +221,8 @@ export class Viewport extends LitElement {
     const slice = this.#slices[this.shown?.index ?? -1];
     const matrix = this.#matrix(slice);
     if (!picture || !overlay || !this.shown || !placement || !slice || !matrix) return;
-    const look = { window: this.preview ?? this.window, isInverted: this.isInverted, ratio };
+    const window = this.preview ?? this.window;
+    const look = { window, isReversed: this.#isReversed, isInverted: this.isInverted, ratio };
     this.#painter.paint(picture, this.shown.picture, placement, matrix, look);
     if (this.isAiHidden) return;
     drawOverlay(overlay, this.overlay, slice.instance.sop_instance_uid, placement, this.opacity, ratio);
@@ -228,10 +233,20 @@ export class Viewport extends LitElement {
     return matrix && this.size.width > 0 ? place(matrix, this.size, this.view) : null;
   }
 
-  get #isLossy(): boolean {
-    if (!this.shown) return false;
-    const { tier, window } = this.shown.picture;
-    return tier === "motion" || !isSameWindow(window, this.preview ?? this.window);
+  /** Low values are white, as in most film-like recordings. */
+  get #isReversed(): boolean {
+    return this.#slices[this.index]?.instance.photometric_interpretation === "MONOCHROME1";
+  }
+
+  /** Why what is on the screen is less than what the modality made; empty where it is not. */
+  get #lossy(): string {
+    if (!this.shown) return "";
+    const { tier, asked, window } = this.shown.picture;
+    const wanted = this.preview ?? this.window;
+    const isInWindow = wanted ? isSameWindow(window, wanted) : asked === null;
+    if (tier === "motion" || !isInWindow) return "Lossy preview, not for diagnosis";
+    const isSource = this.#slices[this.shown.index]?.instance.is_lossy;
+    return isSource ? "Lossy when received, not for diagnosis" : "";
   }
 
   #renderSeries(series: Series, slice: Slice | undefined) {
@@ -254,25 +269,24 @@ export class Viewport extends LitElement {
           : nothing
       }
       ${
-        this.#isLossy
-          ? html`<span class="chip warn" data-testid="lossy-tag">${icon("alert", "small")}Lossy preview, not for diagnosis</span>`
+        this.#lossy
+          ? html`<span class="chip warn" data-testid="lossy-tag">${icon("alert", "small")}${this.#lossy}</span>`
           : nothing
       }
     </div>`;
   }
 
   #renderPlace(slice: Slice) {
-    const { position_mm, frames } = slice.instance;
+    const { position_mm } = slice.instance;
     const at = (this.shown?.index ?? this.index) + 1;
     return html`<div class="corner bottom start">
-      <span><span>Slice </span><strong data-testid="slice-label">${at} / ${this.#slices.length}</strong></span>
-      ${frames > 1 ? html`<span>Frame ${slice.frame}</span>` : nothing}
+      <span><span>${sliceWord(slice)} </span><strong data-testid="slice-label">${at} / ${this.#slices.length}</strong></span>
       ${position_mm === null ? nothing : html`<span>Pos ${position_mm.toFixed(1)} mm</span>`}
     </div>`;
   }
 
   #renderLook(slice: Slice, placement: Placement) {
-    const window = this.preview ?? this.window;
+    const window = this.preview ?? this.window ?? this.shown?.picture.window;
     const format = (value: number): string =>
       value.toLocaleString("en", { maximumFractionDigits: 2, useGrouping: false });
     const spacing = slice.instance.pixel_spacing_mm;
@@ -290,7 +304,7 @@ export class Viewport extends LitElement {
       }
       <span>${bar ? (bar.mm >= 10 ? `${bar.mm / 10} cm` : `${bar.mm} mm`) : "No scale"}</span>
       <span data-testid="window-label">
-        ${window ? `C ${format(window.center)}  W ${format(window.width)}` : "Window as recorded"}${this.isInverted ? " inverted" : ""}
+        ${window ? `C ${format(window.center)}  W ${format(window.width)}` : this.shown ? "Colour" : ""}${this.isInverted ? " inverted" : ""}
       </span>
       <span data-testid="zoom-label">Zoom ${Math.round(placement.scaleX * 100)} %</span>
     </div>`;
@@ -305,33 +319,34 @@ export class Viewport extends LitElement {
     </div>`;
   }
 
-  #renderCenter() {
+  #renderCenter(word: string) {
     if (this.error) {
       const { message, correlationId } = asProblem(this.error);
-      return html`<div class="center"><div class="message bad" role="alert">
+      return html`<div class="center"><div class="message bad" role="alert" data-testid="picture-error">
         ${icon("alert")}
-        <div>
-          <strong>This slice cannot be shown</strong>
+        <div class="stack">
+          <strong>${word} ${this.index + 1} cannot be shown</strong>
           <p>${message}</p>
           ${correlationId ? html`<p class="muted small">Reference <span class="code">${correlationId}</span></p>` : nothing}
-          <button class="button" @click=${() => this.#loader?.retry()}>Try again</button>
+          <div><button class="button" @click=${() => this.#loader?.retry()}>Try again</button></div>
         </div>
       </div></div>`;
     }
     return this.isLoading && this.#slices.length > 0
-      ? html`<div class="center muted" role="status">${icon("wheel", "turning")}Loading slice ${this.index + 1}</div>`
+      ? html`<div class="center muted" role="status">${icon("wheel", "turning")}Loading ${word.toLowerCase()} ${this.index + 1}</div>`
       : nothing;
   }
 
   override render() {
     const slice = this.#slices[this.shown?.index ?? this.index];
     const placement = this.#placement();
+    const word = slice ? sliceWord(slice) : "Image";
     return html`
       <div
         class="surface"
         tabindex="0"
         role="img"
-        aria-label="Image, slice ${this.index + 1} of ${this.#slices.length}"
+        aria-label="${word} ${this.index + 1} of ${this.#slices.length}"
         @dblclick=${() => this.#emit("maximise", null)}
       >
         <canvas id="picture"></canvas>
@@ -339,7 +354,7 @@ export class Viewport extends LitElement {
       </div>
       ${this.series ? this.#renderSeries(this.series, slice) : nothing} ${this.#renderTags()}
       ${slice ? html`${this.#renderLetters(slice)} ${this.#renderPlace(slice)}` : nothing}
-      ${slice && placement ? this.#renderLook(slice, placement) : nothing} ${this.#renderCenter()}
+      ${slice && placement ? this.#renderLook(slice, placement) : nothing} ${this.#renderCenter(word)}
       <gantry-slice-bar
         .index=${this.index}
         .count=${this.#slices.length}
