@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
 import pwd
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -58,6 +60,16 @@ class EmbeddedStack:
         """Return the environment of a user's shell, without that of the test run."""
         own = {key: value for key, value in os.environ.items() if not key.startswith(("GANTRY_", "DJANGO_"))}
         return {**own, "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("platform", "inference"))}
+
+    def start_on_terminal(self) -> int:
+        """Start it on a terminal whose session leader keeps hang-ups to itself; return the terminal's end."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            command = self.gantry("up", "--only", "redis")
+            os.execvpe("sh", ["sh", "-c", 'trap : HUP; "$@"; :', "sh", *command], dict(self.environment()))
+        threading.Thread(target=os.waitpid, args=(pid, 0), daemon=True).start()
+        wait_until(lambda: bool(self.record and self.record.is_up), "the stack is up on its terminal")
+        return terminal
 
     def start(self, *options: str, is_up: bool = True) -> None:
         """Start it, and wait until it is up unless told not to."""

@@ -275,14 +275,6 @@ PARTS: tuple[Part, ...] = (
         timeout_s=600.0,
     ),
     Part(
-        name="sequencer",
-        title="Audit sequencer",
-        after=("migrate",),
-        absent=_unless_there("sequencer"),
-        launch=_gantry("sequencer"),
-        is_ready=lambda _stack: True,
-    ),
-    Part(
         name="worker",
         title="Worker",
         after=("migrate", "triton", "redis"),

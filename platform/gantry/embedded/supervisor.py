@@ -87,14 +87,15 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.request_stop)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                loop.add_signal_handler(number, self.request_stop)
         if left := StackRecord.read(self._record.path):
             await asyncio.to_thread(left.end_leftovers)
         self._stack.choose_web_port()
         self._record.url = self._stack.url
         self._record.write()
         keepers = [asyncio.create_task(self._keep(part)) for part in self._parts.values()]
-        keepers.append(asyncio.create_task(self._announce()))
+        keepers += [asyncio.create_task(self._announce()), asyncio.create_task(self._watch_terminal())]
         stop = asyncio.create_task(self._stop_requested.wait())
         try:
             await self._until_stop_or_failure(stop, keepers)
@@ -113,6 +114,17 @@ class Supervisor:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+
+    async def _watch_terminal(self) -> None:
+        """Stop when the terminal is gone.
+
+        The signal goes to the leader of the session alone. That may be `make`, which does not pass it on.
+        """
+        had_terminal = os.isatty(0)
+        while had_terminal and os.isatty(0):  # noqa: ASYNC110  # nothing announces it
+            await asyncio.sleep(1.0)
+        if had_terminal:
+            self.request_stop()
 
     async def _announce(self) -> None:
         for event in self._settled.values():

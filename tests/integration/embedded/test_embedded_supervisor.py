@@ -64,6 +64,13 @@ def test_every_process_ends_and_the_exit_is_clean_when_asked_to_stop(
     assert not (stack.state.postgres / "18" / "postmaster.pid").exists()
 
 
+def test_every_process_ends_when_the_terminal_hangs_up_and_nobody_passes_it_on(stack: EmbeddedStack) -> None:
+    terminal = stack.start_on_terminal()
+    children = stack.processes()
+    os.close(terminal)
+    wait_until(lambda: are_gone(children) and not stack.state.is_held(), "the stack ends with its terminal")
+
+
 def test_no_process_is_left_when_interrupted_during_the_first_start(stack: EmbeddedStack) -> None:
     stack.start(is_up=False)
     wait_until(lambda: bool(stack.processes()), "the first process")
