@@ -107,6 +107,7 @@ def test_client_is_refused_when_no_agreement_is_in_force(port: int, series: list
     client = connect(world, port, Role.INTEGRATOR)
     with pytest.raises(HTTPError) as refused:
         client.store_instances(series)
+    assert refused.value.response is not None
     assert refused.value.response.status_code == 403
     assert refused.value.response.json()["code"] == "agreement.not_in_force"
 
@@ -117,4 +118,5 @@ def test_client_finds_nothing_of_another_tenant(world: World, port: int, series:
     assert stranger.search_for_studies() == []
     with pytest.raises(HTTPError) as absent:
         stranger.retrieve_study(series[0].StudyInstanceUID)
+    assert absent.value.response is not None
     assert absent.value.response.status_code == 404
