@@ -4,14 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from gantry_imaging.decode import decode_frames, decoded_photometric
-from gantry_imaging.encode import MEDIA_TYPES, encode_image
-from gantry_imaging.errors import ImagingError
-from gantry_imaging.modality import to_modality_units
-from gantry_imaging.part10 import read_header
-from gantry_imaging.render2d import render_frame
-from gantry_imaging.viewport import Viewport
-from gantry_imaging.voi import Voi, default_voi
 from opentelemetry import trace
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -23,6 +15,14 @@ from gantry.kernel.actor import Actor
 from gantry.kernel.vocabulary import Activity
 from gantry.studies.public import OpenedInstance, open_instances, open_object, retrieval_activity
 from gantry.vault.public import SealedReader
+from gantry_imaging.decode import decode_frames, decoded_photometric
+from gantry_imaging.encode import MEDIA_TYPES, encode_image
+from gantry_imaging.errors import ImagingError
+from gantry_imaging.modality import to_modality_units
+from gantry_imaging.part10 import read_header
+from gantry_imaging.render2d import render_frame
+from gantry_imaging.viewport import Viewport
+from gantry_imaging.voi import Voi, default_voi
 
 tracer = trace.get_tracer(__name__)
 
@@ -64,9 +64,7 @@ async def retrieve(request: Request, actor: Actor) -> Response:
     return StreamingResponse(_parts(instances, first, writer), media_type=writer.content_type(DICOM))
 
 
-async def _parts(
-    instances: list[OpenedInstance], first: SealedReader, writer: MultipartWriter
-) -> AsyncIterator[bytes]:
+async def _parts(instances: list[OpenedInstance], first: SealedReader, writer: MultipartWriter) -> AsyncIterator[bytes]:
     for at, instance in enumerate(instances):
         reader = first if at == 0 else await in_thread(open_object, instance.ref)
         content_type = f"{DICOM}; transfer-syntax={instance.transfer_syntax_uid}"
