@@ -283,18 +283,24 @@ def paint_vertebra(
     """
     cx, cy, cz = centre
     hx, hy, hz = half
+    # Age lips the rims of the end plates and lets the discs sink into them.
+    lip = float(build.rng.uniform(0.97, 1.16))
     body_sections = [
         (
             cz + t * hz,
             [(cx - 0.45 * hx, cy), (cx, cy - 0.12 * hy), (cx + 0.45 * hx, cy)],
             [0.55 * hx * f, 0.95 * hy * f, 0.55 * hx * f],
         )
-        for t, f in ((-1.0, 1.0), (-0.5, 0.93), (0.0, 0.88), (0.5, 0.93), (1.0, 1.0))
+        for t, f in ((-1.0, lip), (-0.6, 0.94), (0.0, 0.88), (0.6, 0.94), (1.0, lip))
     ]
-    jitter = 0.8
-    tissue = build.person.tissue(1.1, 620, 190)
+    sunk, gap = float(build.rng.uniform(1.0, 4.0)), 3.5 if thoracic else 5.0
+    discs: list[Shape] = [
+        build.ball((cx, cy, cz + side * (hz + gap)), (0.83 * hx, 0.8 * hy, gap + sunk)) for side in (-1, 1)
+    ]
+    build.canvas.fill(discs, 85.0, texture_hu=8)
+    tissue = build.person.tissue(float(build.rng.uniform(0.9, 1.8)), 620, 190)
     canal = build.rod([(cx, cy + hy + 8.5, cz - hz - 9), (cx, cy + hy + 8.5, cz + hz + 9)], [8.5, 8.5])
-    shapes: list[Shape] = [build.plate(body_sections, jitter_mm=jitter)]
+    shapes: list[Shape] = [build.plate(body_sections, jitter_mm=0.8)]
     arch: list[Shape] = []
     spread = 0.55 * hx + 2
     back = cy + hy + 19
@@ -317,7 +323,7 @@ def paint_vertebra(
         1.4 if thoracic else 2.4,
         jitter_mm=1.0,
     )
-    build.canvas.bone(PARTS["vertebra"], shapes, tissue, without=[(canal, 0.0)])
+    build.canvas.bone(PARTS["vertebra"], shapes, tissue, without=[(canal, 0.0), (discs, 0.0)])
     build.canvas.bone(PARTS["vertebra"], arch, build.person.tissue(1.6, 750, 200), without=[(canal, 0.0)])
     build.canvas.fill(canal, 25.0, texture_hu=5)
 
