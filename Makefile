@@ -24,11 +24,9 @@ test: ## Run the whole suite (ARGS="-k name" for a part)
 
 check: ## Lint, types and contracts, Python and TypeScript
 	@$(BOOTSTRAP) dev
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	.venv/bin/lint-imports
-	@$(BOOTSTRAP) npm run check
+	@failed=; for step in "ruff check ." "ruff format --check ." "mypy" "lint-imports"; do \
+		echo "· $$step"; .venv/bin/$$step || failed=1; done; \
+	echo "· npm run check"; $(BOOTSTRAP) npm run check || failed=1; test -z "$$failed"
 
 bench: ## Run the benchmarks (NAME=… for one)
 	@$(BOOTSTRAP) dev
