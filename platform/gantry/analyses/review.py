@@ -57,7 +57,7 @@ def review_finding(
     study_id = Finding.objects.filter(pk=finding_id).values_list("study_id", flat=True).first()
     study, subject, decision = require_study(
         actor,
-        visible_studies(actor).select_for_update(of=("self",)).filter(pk=study_id),
+        visible_studies(actor).select_for_update(of=("self",)).filter(pk__in=[study_id] if study_id else []),
         activity=Activity.REVIEW,
         category=DataCategory.REPORTS,
         clock=clock,

@@ -250,7 +250,7 @@ def claim_analysis(*, actor: Actor, analysis_id: UUID, clock: Clock = SYSTEM_CLO
         decision = decide(actor=actor, activity=Activity.INFER, subject=subject, clock=clock)
         if not decision.allowed:
             refused = Refused(decision, actor=actor, subject=subject)
-            _end(actor, analysis, study, State.FAILED, decision.code, decision.reason, clock)
+            _end(actor, analysis, study, State.FAILED, decision.code, decision.reason, clock, decision)
         else:
             analysis.state, analysis.attempt = State.RUNNING, analysis.attempt + 1
             analysis.lease_until = clock.now() + timedelta(seconds=LEASE_S)
@@ -319,12 +319,20 @@ def fail_analysis(
 
 
 def _end(
-    actor: Actor, analysis: Analysis, study: Study, state: State, code: str, sentence: str, clock: Clock
+    actor: Actor,
+    analysis: Analysis,
+    study: Study,
+    state: State,
+    code: str,
+    sentence: str,
+    clock: Clock,
+    decision: Decision | None = None,
 ) -> None:
     analysis.state, analysis.code, analysis.sentence = state, code, sentence[:500]
     analysis.finished_at, analysis.lease_until = clock.now(), None
     analysis.save()
-    _record(actor, analysis, study, "analysis.failed", None, outcome=Outcome.FAILURE, clock=clock)
+    outcome = Outcome.FAILURE if decision is None else Outcome.REFUSED
+    _record(actor, analysis, study, "analysis.failed", decision, outcome=outcome, clock=clock)
     _announce(analysis, clock)
 
 

@@ -131,13 +131,20 @@ class ReviewView(TenantAPIView):
     def post(self, request: Request, tenant: str, finding_id: UUID) -> Response:
         """Accept, reject or reopen a finding. `If-Match` with the finding's etag guards against surprises."""
         wanted = validated(ReviewInput, request)
-        expected = request.headers.get("If-Match", "").strip().strip('"')
         finding = review_finding(
             actor=self.actor,
             finding_id=finding_id,
             verdict=Verdict(wanted["decision"]),
             reason=wanted["reason"],
-            expected_count=int(expected) if expected.isdecimal() and len(expected) < 10 else None,
+            expected_count=_expected_count(request.headers.get("If-Match", "*").strip()),
         )
         names = list_names([finding.reviewed_by] if finding.reviewed_by else [])
         return Response(finding_row(finding, names, tenant))
+
+
+def _expected_count(etag: str) -> int | None:
+    """Return the number of reviews an `If-Match` speaks of; one that is none of ours matches nothing."""
+    if etag == "*":
+        return None
+    number = etag.strip('"')
+    return int(number) if number.isdecimal() and len(number) < 10 else -1
