@@ -6,6 +6,7 @@ from gantry.analyses.models import Analysis, Finding
 from gantry.analyses.reading import (
     OpenedAnalysis,
     latest_analyses,
+    latest_state,
     open_analyses,
     open_analysis,
     open_contours,
@@ -19,6 +20,7 @@ __all__ = [
     "OpenedAnalysis",
     "State",
     "latest_analyses",
+    "latest_state",
     "list_open_analyses",
     "open_analyses",
     "open_analysis",

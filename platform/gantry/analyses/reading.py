@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import Case, Exists, OuterRef, Subquery, Value, When
+from django.db.models.functions import Coalesce
+
 from gantry.access.public import NEEDS_GRANT
 from gantry.analyses.domain import State
 from gantry.analyses.models import Analysis, Artefact, Finding
@@ -58,7 +61,7 @@ _KIND_OF_SOP_CLASS = {
 
 
 def _require_results(actor: Actor, study_id: UUID | None, clock: Clock) -> tuple[Study, Subject, Decision]:
-    studies = visible_studies(actor).filter(pk=study_id)
+    studies = visible_studies(actor).filter(pk__in=[study_id] if study_id else [])
     return require_study(actor, studies, activity=Activity.VIEW, category=DataCategory.REPORTS, clock=clock)
 
 
@@ -146,6 +149,17 @@ def latest_analyses(*, actor: Actor, study_ids: Sequence[UUID]) -> dict[UUID, tu
     return latest
 
 
+def latest_state(actor: Actor) -> Coalesce:
+    """Return, for a query of studies, the state of the analysis that `latest_analyses` gives; "none" without one."""
+    analyses = Analysis.objects.filter(study=OuterRef("pk"))
+    if actor.role in NEEDS_GRANT:
+        shown = Finding.objects.filter(analysis=OuterRef("pk")).filter(result_condition(actor))
+        analyses = analyses.filter(Exists(shown))
+    says_nothing = Case(When(state=State.NOT_ANALYSED, then=1), default=0)
+    newest = analyses.order_by(says_nothing, "-created_at", "-pk").values("state")[:1]
+    return Coalesce(Subquery(newest), Value("none"))
+
+
 @atomic_service
 def open_contours(*, actor: Actor, finding_id: UUID, clock: Clock = SYSTEM_CLOCK) -> tuple[StoredRef, Finding]:
     """Open a finding's outlines for reading.
@@ -158,7 +172,7 @@ def open_contours(*, actor: Actor, finding_id: UUID, clock: Clock = SYSTEM_CLOCK
     finding = Finding.objects.select_related("analysis").filter(pk=finding_id).first()
     study, subject, decision = require_study(
         actor,
-        visible_studies(actor).filter(pk=finding.study_id if finding else None),
+        visible_studies(actor).filter(pk__in=[finding.study_id] if finding else []),
         activity=Activity.VIEW,
         category=DataCategory.DERIVED_GEOMETRY,
         clock=clock,

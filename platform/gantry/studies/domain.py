@@ -36,3 +36,20 @@ def fold_name(text: str) -> str:
     folded = unicodedata.normalize("NFKD", text.casefold().replace("ı", "i"))
     plain = "".join(mark for mark in folded if not unicodedata.combining(mark))
     return " ".join(plain.replace("^", " ").replace("=", " ").split())
+
+
+def identity_scope(*, issuer: str, patient_id: str, institution_id: str, study_instance_uid: str) -> str:
+    """Return within what a patient's number is unique.
+
+    Two hospitals of a group may use the same number, so without an issuer the institution is one. No
+    number at all identifies nobody: such a study is a patient of its own.
+    """
+    if not patient_id:
+        return f"study {study_instance_uid}"
+    return issuer or institution_id
+
+
+def names_differ(first: str, second: str) -> bool:
+    """Tell whether two names as sent cannot be the same person's; an absent name says nothing."""
+    one, other = fold_name(first), fold_name(second)
+    return bool(one and other and one != other)

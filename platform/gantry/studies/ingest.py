@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision
 from gantry.kernel.ids import InstitutionId, StudyId, new_uuid
 from gantry.kernel.vocabulary import Activity, DataCategory
-from gantry.studies.domain import StudyState, fold_name
+from gantry.studies.domain import StudyState, fold_name, identity_scope, names_differ
 from gantry.studies.errors import UnknownInstitutionError
 from gantry.studies.events import StudyArrived, StudyChanged
 from gantry.studies.models import Instance, Patient, QuarantinedInstance, Series, Study
@@ -193,12 +193,17 @@ class _Batch:
             .first()
         )
         if study is None:
-            patient = self._open_patient(parsed)
+            patient, facts = self._open_patient(parsed), parsed.patient
             study = Study(
                 patient=patient,
                 institution_id=self.institution_id,
                 study_instance_uid=uid,
-                accession_number=parsed.study.accession_number[:64],
+                patient_name=facts.patient_name[:512],
+                patient_name_folded=fold_name(facts.patient_name)[:512],
+                patient_birth_date=facts.birth_date,
+                patient_sex=facts.sex[:16],
+                identity_differs=_is_somebody_else(patient.name, patient.birth_date, parsed),
+                accession_number=parsed.study.accession_number,
                 study_id=parsed.study.study_id[:64],
                 description=parsed.study.study_description[:200],
                 description_folded=fold_name(parsed.study.study_description)[:200],
@@ -212,14 +217,22 @@ class _Batch:
             self.fresh.add(study.pk)
         self.studies[uid] = study
 
-    def _issuer(self, parsed: ParsedInstance) -> str:
-        return parsed.patient.issuer_of_patient_id or str(self.institution_id)
+    def _identity(self, parsed: ParsedInstance) -> dict[str, str]:
+        facts = parsed.patient
+        scope = identity_scope(
+            issuer=facts.issuer_of_patient_id,
+            patient_id=facts.patient_id,
+            institution_id=str(self.institution_id),
+            study_instance_uid=parsed.study_instance_uid,
+        )
+        return {"issuer": scope, "patient_id": facts.patient_id}
 
     def _open_patient(self, parsed: ParsedInstance) -> Patient:
         facts = parsed.patient
-        identity = {"issuer": self._issuer(parsed), "patient_id": facts.patient_id[:64]}
+        identity = self._identity(parsed)
         patient = Patient(
             **identity,
+            issuer_of_patient_id=facts.issuer_of_patient_id,
             name=facts.patient_name[:400],
             name_folded=fold_name(facts.patient_name)[:400],
             birth_date=facts.birth_date,
@@ -253,9 +266,16 @@ class _Batch:
             return self._quarantine(
                 item, "dicom.sop_uid_conflict", "Its SOP Instance UID is already stored with other content."
             )
-        if study.patient.patient_id != parsed.patient.patient_id[:64] or study.patient.issuer != self._issuer(parsed):
+        identity = self._identity(parsed)
+        if (study.patient.patient_id, study.patient.issuer) != (identity["patient_id"], identity["issuer"]):
             return self._quarantine(
                 item, "dicom.study_of_other_patient", "Its Study Instance UID is already stored under another patient."
+            )
+        if _is_somebody_else(study.patient_name, study.patient_birth_date, parsed):
+            return self._quarantine(
+                item,
+                "dicom.patient_differs_in_study",
+                "Its patient's name or birth date is not that of the study as it was stored before.",
             )
         if study.institution_id != self.institution_id:
             return self._quarantine(
@@ -424,6 +444,13 @@ def stored_columns(sealed: SealedObject, key_id: UUID, wrapped_key: bytes) -> di
         "size_bytes": sealed.size_bytes,
         "sha256": bytes.fromhex(sealed.sha256),
     }
+
+
+def _is_somebody_else(name: str, birth_date: date | None, parsed: ParsedInstance) -> bool:
+    """Tell whether name or birth date, where both sides have one, say that this is another person."""
+    theirs = parsed.patient
+    dates_differ = birth_date is not None and theirs.birth_date is not None and birth_date != theirs.birth_date
+    return dates_differ or names_differ(name, theirs.patient_name)
 
 
 def imaging_facts(parsed: ParsedInstance) -> dict[str, Any]:

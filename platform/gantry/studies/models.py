@@ -13,9 +13,12 @@ from gantry.studies.domain import ReviewState, StudyState
 class Patient(TenantModel):
     """A person as one issuer knows them: (tenant, issuer or institution, PatientID). Identifying metadata."""
 
-    #: IssuerOfPatientID, or the institution's id where the DICOM names no issuer.
+    #: Within what the number is unique: IssuerOfPatientID, or the institution's id where the DICOM names no
+    #: issuer; without a number, the study alone (see `identity_scope`).
     issuer = models.CharField(max_length=128)
-    patient_id = models.CharField(max_length=64)
+    #: IssuerOfPatientID as it was sent.
+    issuer_of_patient_id = models.CharField(max_length=128, blank=True)
+    patient_id = models.CharField(max_length=128, blank=True)
     name = models.CharField(max_length=400, blank=True)
     name_folded = models.CharField(max_length=400, blank=True)
     birth_date = models.DateField(null=True)
@@ -36,7 +39,14 @@ class Study(TenantModel):
     patient = parent_key("studies.Patient")
     institution = parent_key("tenancy.Institution")
     study_instance_uid = models.CharField(max_length=64)
-    accession_number = models.CharField(max_length=64, blank=True)
+    #: The patient as this study was sent with, which is what is shown with it, whatever other studies say.
+    patient_name = models.CharField(max_length=512, blank=True)
+    patient_name_folded = models.CharField(max_length=512, blank=True)
+    patient_birth_date = models.DateField(null=True)
+    patient_sex = models.CharField(max_length=16, blank=True)
+    #: Name or birth date are not those of other studies under the same number.
+    identity_differs = models.BooleanField(default=False)
+    accession_number = models.CharField(max_length=128, blank=True)
     study_id = models.CharField(max_length=64, blank=True)
     description = models.CharField(max_length=200, blank=True)
     description_folded = models.CharField(max_length=200, blank=True)
@@ -148,5 +158,6 @@ class StudyGrant(ObjectGrant):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tenant_id", "user", "permission", "content_object"], name="study_grant")
+            models.UniqueConstraint(# With the date: one that ran out is invisible and must not stand in the way of a new one.
+                fields=["tenant_id", "user", "permission", "content_object", "valid_until"], name="study_grant")
         ]

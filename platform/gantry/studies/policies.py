@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db.models import Q, QuerySet
 
 from gantry.access.public import NEEDS_GRANT, SEES_REJECTED, SEES_UNREVIEWED, filter_granted, has_grant
@@ -36,6 +38,21 @@ def result_condition(actor: Actor, field: str = "review") -> Q:
     if actor.role not in SEES_UNREVIEWED:
         hidden += [ReviewState.UNREVIEWED, ReviewState.MIXED]
     return ~Q(**{f"{field}__in": hidden})
+
+
+def review_condition(actor: Actor, states: Collection[str]) -> Q:
+    """Return the condition of studies whose review state is one of these, as this reader may know it.
+
+    Who sees accepted results only, sees no other state: for them a study is accepted or has none.
+    """
+    if actor.role not in NEEDS_GRANT:
+        return Q(review__in=states)
+    shown = {ReviewState.ACCEPTED: Q(review=ReviewState.ACCEPTED), ReviewState.NONE: ~Q(review=ReviewState.ACCEPTED)}
+    condition = Q(pk__in=[])
+    for state, holds in shown.items():
+        if state in states:
+            condition |= holds
+    return condition
 
 
 def visible_series(actor: Actor) -> QuerySet[Series]:

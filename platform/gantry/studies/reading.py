@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -20,8 +20,14 @@ from gantry.kernel.errors import NotFoundError
 from gantry.kernel.vocabulary import Activity, ActorKind, DataCategory
 from gantry.studies.domain import fold_name
 from gantry.studies.errors import ObjectUnavailableError
-from gantry.studies.models import Instance, QuarantinedInstance, Series, StoredObject, Study
-from gantry.studies.policies import collection_of, require_study, result_condition, visible_studies
+from gantry.studies.models import Instance, QuarantinedInstance, Series, StoredObject, Study, StudyGrant
+from gantry.studies.policies import (
+    collection_of,
+    require_study,
+    result_condition,
+    review_condition,
+    visible_studies,
+)
 from gantry.studies.selectors import find_studies, list_instances, list_series
 from gantry.vault.public import KeyDestroyedError, SealedReader, StoredRef, VaultNotFoundError, get_vault
 
@@ -39,7 +45,9 @@ class StudyFilter:
     date_to: date | None = None
     modalities: tuple[str, ...] = ()
     review_states: tuple[str, ...] = ()
-    study_ids: tuple[UUID, ...] | None = None
+    referred_only: bool = False
+    #: Ids, or a query of them.
+    study_ids: Iterable[UUID] | None = None
     #: DICOM matching by attribute (PS3.4 C.2.2.2): exact, or with the wildcards `*` and `?`.
     patterns: Mapping[str, str] = field(default_factory=dict)
 
@@ -93,7 +101,7 @@ class OpenedInstance:
 SORT_FIELDS = {
     "received": "received_at",
     "study_date": "study_date",
-    "patient_name": "patient__name_folded",
+    "patient_name": "patient_name_folded",
     "modality": "modalities",
     "description": "description_folded",
     "state": "state",
@@ -102,7 +110,7 @@ SORT_FIELDS = {
 
 #: Attributes that can be matched by pattern, with their columns.
 STUDY_PATTERNS = {
-    "PatientName": "patient__name",
+    "PatientName": "patient_name",
     "PatientID": "patient__patient_id",
     "AccessionNumber": "accession_number",
     "StudyDescription": "description",
@@ -125,7 +133,7 @@ def _text_condition(text: str) -> Q:
     condition = Q(patient__patient_id__istartswith=text) | Q(accession_number__istartswith=text)
     words = Q()
     for word in folded.split():
-        words &= Q(patient__name_folded__contains=word) | Q(description_folded__contains=word)
+        words &= Q(patient_name_folded__contains=word) | Q(description_folded__contains=word)
     return condition | words if folded else condition
 
 
@@ -143,7 +151,7 @@ def filter_studies(actor: Actor, wanted: StudyFilter) -> QuerySet[Study]:
         studies = studies.filter(_text_condition(wanted.text))
     if wanted.patient:
         studies = studies.filter(
-            _contains_words("patient__name_folded", wanted.patient) | Q(patient__patient_id__istartswith=wanted.patient)
+            _contains_words("patient_name_folded", wanted.patient) | Q(patient__patient_id__istartswith=wanted.patient)
         )
     if wanted.accession:
         studies = studies.filter(accession_number__istartswith=wanted.accession)
@@ -159,7 +167,9 @@ def filter_studies(actor: Actor, wanted: StudyFilter) -> QuerySet[Study]:
         listed = "|".join(re.escape(modality) for modality in wanted.modalities)
         studies = studies.filter(modalities__regex=rf"(^|\\)({listed})(\\|$)")
     if wanted.review_states:
-        studies = studies.filter(review__in=wanted.review_states)
+        studies = studies.filter(review_condition(actor, wanted.review_states))
+    if wanted.referred_only:
+        studies = studies.filter(pk__in=StudyGrant.objects.values("content_object_id"))
     for name, pattern in wanted.patterns.items():
         studies = studies.filter(_matches(STUDY_PATTERNS[name], pattern))
     if wanted.study_ids is not None:

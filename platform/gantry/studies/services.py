@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -111,7 +111,8 @@ class ReferralCandidate:
 
 
 def _require_referable(actor: Actor, study_id: UUID, clock: Clock) -> tuple[Study, Subject, Decision]:
-    studies = visible_studies(actor).filter(pk=study_id)
+    # Locked, so that two people who refer it at once leave one referral.
+    studies = visible_studies(actor).select_for_update(of=("self",)).filter(pk=study_id)
     return require_study(
         actor, studies, activity=Activity.SHARE, category=DataCategory.PIXEL_DATA, clock=clock
     )
@@ -199,6 +200,16 @@ def list_referrals(*, study: Study) -> tuple[list[Referral], list[ReferralCandid
         if member.user_id not in taken and wanted and wanted == _name_words(names.get(member.user_id, ""))
     ]
     return referrals, candidates
+
+
+def list_referred(study_ids: Iterable[UUID]) -> set[UUID]:
+    """Return which of some studies are referred to anybody now.
+
+    To be called inside a service that has decided about these studies.
+    """
+    return set(
+        StudyGrant.objects.filter(content_object_id__in=list(study_ids)).values_list("content_object_id", flat=True)
+    )
 
 
 _TITLES = frozenset({"dr", "prof", "md", "mr", "mrs", "ms", "med", "phd"})

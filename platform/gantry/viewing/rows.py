@@ -57,7 +57,9 @@ def shown_review(actor: Actor, review: str) -> str:
     return review
 
 
-def study_row(actor: Actor, study: Study, latest: Mapping[UUID, tuple[Analysis, int]]) -> dict[str, Any]:
+def study_row(
+    actor: Actor, study: Study, latest: Mapping[UUID, tuple[Analysis, int]], *, is_referred: bool
+) -> dict[str, Any]:
     """Return a study as the worklist shows it."""
     analysis, findings = latest.get(study.pk, (None, 0))
     stale = analysis is not None and analysis.study_revision != study.revision
@@ -65,10 +67,11 @@ def study_row(actor: Actor, study: Study, latest: Mapping[UUID, tuple[Analysis, 
         "id": str(study.pk),
         "study_instance_uid": study.study_instance_uid,
         "patient": {
-            "name": study.patient.name,
+            "name": study.patient_name,
             "patient_id": study.patient.patient_id,
-            "birth_date": study.patient.birth_date,
-            "sex": study.patient.sex,
+            "birth_date": study.patient_birth_date,
+            "sex": study.patient_sex,
+            "identity_differs": study.identity_differs,
         },
         "accession_number": study.accession_number,
         "study_description": study.description,
@@ -86,7 +89,7 @@ def study_row(actor: Actor, study: Study, latest: Mapping[UUID, tuple[Analysis, 
         "review": shown_review(actor, study.review),
         "findings_count": findings,
         "received_at": study.received_at,
-        "is_referred": actor.role in NEEDS_GRANT,
+        "is_referred": is_referred,
         "newer_instances": stale,
     }
 
@@ -103,7 +106,7 @@ def study_detail(
     study = opened.study
     base = f"{dicomweb_url}/studies/{study.study_instance_uid}"
     return {
-        **study_row(actor, study, latest),
+        **study_row(actor, study, latest, is_referred=bool(referrals)),
         "series": [series_row(one, opened.instances[one.pk], base) for one in opened.series],
         "referrals": [
             {
@@ -152,7 +155,9 @@ def sort_instances(instances: Sequence[Instance]) -> list[Instance]:
     """Sort by position along the normal where all slices are parallel, else by instance number."""
     positions = [_position_mm(one) for one in instances]
     if instances and all(position is not None for position in positions):
-        pairs = sorted(zip(positions, instances, strict=True), key=lambda pair: (pair[0] or 0.0, pair[1].sop_instance_uid))
+        pairs = sorted(
+            zip(positions, instances, strict=True), key=lambda pair: (pair[0] or 0.0, pair[1].sop_instance_uid)
+        )
         return [instance for _, instance in pairs]
     return sorted(
         instances, key=lambda one: (one.instance_number is None, one.instance_number or 0, one.sop_instance_uid)

@@ -6,16 +6,21 @@ import dataclasses
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
-
 from gantry.agreements.public import decide
-from gantry.analyses.public import Analysis, latest_analyses
+from gantry.analyses.public import latest_analyses, latest_state
 from gantry.foundation.outbox import WORKLIST, Cursor, get_cursor, study_stream
 from gantry.foundation.scope import atomic_service
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.vocabulary import Activity, DataCategory
-from gantry.studies.public import StudyFilter, list_referrals, open_study, search_studies, visible_studies
+from gantry.studies.public import (
+    StudyFilter,
+    list_referrals,
+    list_referred,
+    open_study,
+    search_studies,
+    visible_studies,
+)
 from gantry.viewing.rows import study_detail, study_row
 
 
@@ -50,23 +55,20 @@ def open_worklist(
         limit=page_size,
         clock=clock,
     )
-    latest = latest_analyses(actor=actor, study_ids=[study.pk for study in found.studies])
+    study_ids = [study.pk for study in found.studies]
+    latest, referred = latest_analyses(actor=actor, study_ids=study_ids), list_referred(study_ids)
     return {
         "count": found.count,
         "page": page,
         "page_size": page_size,
-        "results": [study_row(actor, study, latest) for study in found.studies],
+        "results": [study_row(actor, study, latest, is_referred=study.pk in referred) for study in found.studies],
         "cursor": cursor_row(cursor),
     }
 
 
 def _with_analysis_states(actor: Actor, wanted: StudyFilter, states: tuple[str, ...]) -> StudyFilter:
-    analyses = Analysis.objects.filter(study=OuterRef("pk"))
-    studies = visible_studies(actor)
-    matching = studies.filter(Exists(analyses.filter(state__in=states)))
-    if "none" in states:
-        matching = matching | studies.filter(~Exists(analyses))
-    return dataclasses.replace(wanted, study_ids=tuple(matching.values_list("pk", flat=True)))
+    matching = visible_studies(actor).alias(shown_state=latest_state(actor)).filter(shown_state__in=states)
+    return dataclasses.replace(wanted, study_ids=matching.values_list("pk", flat=True))
 
 
 @atomic_service

@@ -10,7 +10,7 @@ from rest_framework.serializers import Serializer
 
 def validated(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     """Return the checked body of a request; raises REST framework's `ValidationError`, answered as a problem."""
-    checked = serializer(data=request.data if isinstance(request.data, dict) else {"": request.data})
+    checked = serializer(data=request.data)
     checked.is_valid(raise_exception=True)
     data: dict[str, Any] = checked.validated_data
     return data

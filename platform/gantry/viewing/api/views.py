@@ -76,6 +76,7 @@ class WorklistView(TenantAPIView):
             date_to=query["date_to"],
             modalities=tuple(query["modalities"]),
             review_states=tuple(query["review_states"]),
+            referred_only=query["referred_only"],
         )
         return Response(
             open_worklist(
