@@ -16,11 +16,13 @@ from django.apps import apps
 from public_doors import PublicDoorsContract
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+FOLDERS = ("platform", "inference", "rendering")
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+CONTRACTS = SETTINGS["contracts"]
 
 
 def test_import_contracts_hold() -> None:
-    path = os.pathsep.join(str(ROOT / folder) for folder in ("platform", "inference", "rendering"))
+    path = os.pathsep.join(str(ROOT / folder) for folder in FOLDERS)
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports")],
         cwd=ROOT,
@@ -31,6 +33,11 @@ def test_import_contracts_hold() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(CONTRACTS)} kept, 0 broken" in done.stdout
+
+
+def test_every_package_is_under_contract() -> None:
+    found = {path.parent.name for folder in FOLDERS for path in (ROOT / folder).glob("gantry*/__init__.py")}
+    assert found == set(SETTINGS["root_packages"])
 
 
 def test_every_app_has_its_layer() -> None:
