@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from gantry.agreements.public import Permission, Step, advance_agreement, draft_agreement
-from gantry.foundation.scope import tenant_scope
+from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.identity.models import User
 from gantry.kernel.actor import Actor, system_actor
 from gantry.kernel.ids import AgreementId, TenantId
@@ -60,6 +60,12 @@ class World:
         actor = self.actor(role)
         with tenant_scope(actor):
             yield actor
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Look at the tenant's rows as the platform itself."""
+        with tenant_scope(self.system), unit_of_work():
+            yield
 
 
 def make_world(*, in_force: bool = True, permissions: tuple[Permission, ...] | None = None) -> World:

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gantry.dicomweb.entry import endpoint
+from gantry.dicomweb.entry import endpoint, refuse
 from gantry.dicomweb.retrieve import rendered, retrieve, thumbnail
 from gantry.dicomweb.search import search_for_series, search_for_studies
 from gantry.dicomweb.store import Limiter, store
-from gantry.foundation.web.problems import MEDIA_TYPE, problem_body
+from gantry.foundation.web.problems import NoSuchMethodError
 from gantry.kernel.errors import NotFoundError
 from gantry.studies.public import ParserPool
 
@@ -50,14 +50,14 @@ def build_app(parsers: ParserPool) -> Starlette:
     return app
 
 
-async def _absent(_request: Request, _error: Exception) -> Response:
-    status, body = problem_body(NotFoundError())
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
+async def _absent(request: Request, _error: Exception) -> Response:
+    return await refuse(request, NotFoundError())
 
 
-async def _no_such_method(_request: Request, _error: Exception) -> Response:
-    body = {"type": "urn:gantry:problem:request.method", "title": "Method not allowed", "status": 405}
-    return JSONResponse(body, status_code=405, media_type=MEDIA_TYPE, headers={"Allow": "GET, POST"})
+async def _no_such_method(request: Request, _error: Exception) -> Response:
+    response = await refuse(request, NoSuchMethodError("This address cannot be asked with this method."))
+    response.headers["Allow"] = "GET, POST"
+    return response
 
 
 def door(inner: ASGIApp) -> ASGIApp:

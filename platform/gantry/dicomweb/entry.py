@@ -14,9 +14,9 @@ from gantry.foundation.scope import tenant_scope
 from gantry.foundation.threads import in_thread
 from gantry.foundation.web.correlation import HEADER, begin_correlation, correlation_id
 from gantry.foundation.web.problems import MEDIA_TYPE, UnauthenticatedError, answer_error, problem_headers
-from gantry.identity.public import resolve_session
+from gantry.identity.public import peer_address, resolve_session
 from gantry.kernel.actor import Actor
-from gantry.kernel.errors import NotFoundError
+from gantry.kernel.errors import GantryError, NotFoundError
 from gantry.tenancy.public import resolve_person, resolve_token
 
 Endpoint = Callable[[Request, Actor], Awaitable[Response]]
@@ -36,20 +36,35 @@ def endpoint(handler: Endpoint) -> Callable[[Request], Awaitable[Response]]:
             with tenant_scope(actor):
                 response = await handler(request, actor)
         except Exception as error:  # noqa: BLE001 - every error becomes an answer
-            status, body = await in_thread(answer_error, error)
-            response = JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=problem_headers(status))
-        response.headers[HEADER] = correlation_id()
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-        return response
+            response = await _problem(error)
+        return _guard(response)
 
     return answer
 
 
+async def refuse(request: Request, error: GantryError) -> Response:
+    """Answer for an address or a method that the door does not have."""
+    begin_correlation(request.headers.get(HEADER))
+    return _guard(await _problem(error))
+
+
+async def _problem(error: Exception) -> Response:
+    status, body = await in_thread(answer_error, error)
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=problem_headers(status))
+
+
+def _guard(response: Response) -> Response:
+    response.headers[HEADER] = correlation_id()
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
 def _resolve(request: Request) -> Actor:
     slug = request.path_params["tenant"]
-    address = _client_address(request)
+    peer = request.client.host if request.client else ""
+    address = peer_address(peer, request.headers.get("X-Forwarded-For", ""))
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     actor: Actor | None = None
     if scheme.lower() == "bearer":
@@ -70,13 +85,6 @@ def _resolve(request: Request) -> Actor:
     if actor is None:
         raise UnauthenticatedError
     return actor
-
-
-def _client_address(request: Request) -> str:
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    if settings.TRUSTED_PROXY and forwarded:
-        return forwarded.split(",")[-1].strip()
-    return request.client.host if request.client else ""
 
 
 def _require_own_origin(request: Request) -> None:

@@ -195,15 +195,12 @@ def _answer(items: list[Item], query: Query, left: int) -> Response:
 
 
 def _patient_values(study: Study) -> dict[str, object]:
-    patient = study.patient
-    # An issuer that is an institution's id is ours, not DICOM's.
-    issuer = "" if patient.issuer == str(study.institution_id) else patient.issuer
     return {
-        "PatientName": patient.name,
-        "PatientID": patient.patient_id,
-        "IssuerOfPatientID": issuer,
-        "PatientBirthDate": patient.birth_date,
-        "PatientSex": patient.sex,
+        "PatientName": study.patient_name,
+        "PatientID": study.patient.patient_id,
+        "IssuerOfPatientID": study.patient.issuer_of_patient_id,
+        "PatientBirthDate": study.patient_birth_date,
+        "PatientSex": study.patient_sex,
     }
 
 

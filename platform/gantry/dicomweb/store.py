@@ -58,6 +58,7 @@ _MISMATCH, _NOT_UNDERSTOOD, _DUPLICATE, _FAILURE = 0xA900, 0xC000, 0x0111, 0x011
 _REASONS = {
     "dicom.study_of_other_patient": _MISMATCH,
     "dicom.study_of_other_institution": _MISMATCH,
+    "dicom.patient_differs_in_study": _MISMATCH,
     "dicom.series_in_other_study": _MISMATCH,
     "dicom.sop_uid_in_other_study": _MISMATCH,
     "dicom.study_mismatch": _MISMATCH,

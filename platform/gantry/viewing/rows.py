@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from gantry.access.public import NEEDS_GRANT
-from gantry.analyses.public import Analysis
+from gantry.analyses.public import Analysis, AnalysisChanged, FindingReviewed
 from gantry.kernel.actor import Actor
 from gantry.studies.public import Instance, OpenedStudy, Referral, ReferralCandidate, ReviewState, Series, Study
 
@@ -55,6 +55,18 @@ def shown_review(actor: Actor, review: str) -> str:
     if actor.role in NEEDS_GRANT and review != ReviewState.ACCEPTED:
         return ReviewState.NONE
     return review
+
+
+def shown_event(actor: Actor, name: str, data: dict[str, Any]) -> dict[str, Any] | None:
+    """Return an event's data as this reader may know it; `None` where it is not theirs to know.
+
+    Who sees accepted results only hears nothing of analyses and reviews but that a study's results changed.
+    """
+    if actor.role not in NEEDS_GRANT:
+        return data
+    if name in {AnalysisChanged.NAME, FindingReviewed.NAME}:
+        return None
+    return {**data, "review": shown_review(actor, data["review"])} if "review" in data else data
 
 
 def study_row(
