@@ -6,6 +6,8 @@ from drf_spectacular.views import SpectacularJSONAPIView
 from gantry.config.health import healthz, readyz
 from gantry.viewing import pages
 
+handler404 = "gantry.viewing.pages.absent"
+
 urlpatterns = [
     path("", pages.home, name="home"),
     path("healthz", healthz),

@@ -1,6 +1,6 @@
 """What other parts may use of identity."""
 
-from gantry.identity.addresses import client_address
+from gantry.identity.addresses import client_address, peer_address
 from gantry.identity.errors import SignInLockedError
 from gantry.identity.models import User
 from gantry.identity.services import create_person, end_all_sessions, find_person, set_password
@@ -15,6 +15,7 @@ __all__ = [
     "end_all_sessions",
     "find_person",
     "is_session_alive",
+    "peer_address",
     "resolve_session",
     "session_digest",
     "set_password",

@@ -13,6 +13,7 @@ class ErrorKind(StrEnum):
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
+    METHOD = "method"
     NOT_ACCEPTABLE = "not_acceptable"
     TOO_MANY = "too_many"
     UNAVAILABLE = "unavailable"
@@ -23,6 +24,7 @@ HTTP_STATUS: dict[ErrorKind, int] = {
     ErrorKind.UNAUTHENTICATED: 401,
     ErrorKind.FORBIDDEN: 403,
     ErrorKind.NOT_FOUND: 404,
+    ErrorKind.METHOD: 405,
     ErrorKind.NOT_ACCEPTABLE: 406,
     ErrorKind.CONFLICT: 409,
     ErrorKind.TOO_LARGE: 413,

@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from gantry.access.public import ROLE_PERMISSIONS
 from gantry.agreements.public import load_terms
 from gantry.foundation.scope import tenant_scope, unit_of_work
+from gantry.foundation.web.problems import problem_response
 from gantry.kernel.actor import Actor
 from gantry.kernel.clock import SYSTEM_CLOCK
 from gantry.kernel.errors import NotFoundError
@@ -41,11 +42,18 @@ def viewer(request: HttpRequest, tenant: str, study_id: UUID) -> HttpResponse:
     return _page(request, tenant, "gantry-viewer-page", "src/ui/viewer.ts", "Viewer", study_id=str(study_id))
 
 
+def absent(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django names it
+    """Answer for an address that there is not: programs get a problem, people a page."""
+    if "/api/" in request.path:
+        return problem_response(NotFoundError())
+    return HttpResponseNotFound(render(request, "viewing/absent.html").content)
+
+
 def _page(request: HttpRequest, slug: str, element: str, entry: str, title: str, **extra: Any) -> HttpResponse:
     try:
         actor = resolve_actor(request, slug)
     except NotFoundError:
-        return HttpResponseNotFound(render(request, "viewing/absent.html").content)
+        return absent(request)
     if actor is None:
         return redirect("/accounts/login/")
     bootstrap = {**_bootstrap(request, slug, actor), **extra}

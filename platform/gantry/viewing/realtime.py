@@ -18,14 +18,18 @@ import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
+from gantry.foundation.boundary import record_refusal
 from gantry.foundation.outbox import WORKLIST, Cursor, get_cursor, group_name, list_events_after
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.foundation.threads import in_thread
-from gantry.identity.public import is_session_alive, resolve_session
+from gantry.identity.public import is_session_alive, peer_address, resolve_session
 from gantry.kernel.actor import Actor
+from gantry.kernel.decision import Refused
 from gantry.kernel.errors import NotFoundError
 from gantry.tenancy.public import is_actor_current, resolve_person
-from gantry.viewing.services import may_follow, parse_study_stream, visible_study_ids
+from gantry.viewing.doorbell import Doorbell
+from gantry.viewing.rows import shown_event
+from gantry.viewing.services import follow, may_follow, visible_study_ids
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +52,13 @@ class Subscription:
 class EventsConsumer(AsyncWebsocketConsumer):
     """`/t/<tenant>/ws/v1/events`."""
 
+    #: No layer of Channels' own: it would take the socket down with Redis.
+    channel_layer_alias = ""
+
     async def connect(self) -> None:
         self.subscriptions: dict[str, Subscription] = {}
         self.wake = asyncio.Event()
+        self.doorbell: Doorbell | None = None
         self.pump: asyncio.Task[None] | None = None
         self.slug = self.scope["url_route"]["kwargs"]["tenant"]
         if not self._is_own_origin():
@@ -66,6 +74,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
             await self.close(SIGNED_OUT)
             return
         self.actor = actor
+        self.doorbell = Doorbell(self.wake)
         self.pump = asyncio.create_task(self._pump())
 
     def _is_own_origin(self) -> bool:
@@ -82,7 +91,9 @@ class EventsConsumer(AsyncWebsocketConsumer):
         session = resolve_session(cookie) if cookie else None
         if session is None:
             return None
-        address = self.scope["client"][0] if self.scope.get("client") else ""
+        peer = self.scope["client"][0] if self.scope.get("client") else ""
+        forwarded = dict(self.scope["headers"]).get(b"x-forwarded-for", b"").decode("latin-1")
+        address = peer_address(peer, forwarded)
         return resolve_person(
             slug=self.slug,
             user_id=session.user_id,
@@ -96,8 +107,8 @@ class EventsConsumer(AsyncWebsocketConsumer):
             self.pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self.pump
-        for stream in self.subscriptions:
-            await self._leave(stream)
+        if self.doorbell is not None:
+            await self.doorbell.close()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if text_data is None or len(text_data) > MAX_MESSAGE_BYTES:
@@ -122,8 +133,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
 
     async def _subscribe(self, message: dict[str, Any]) -> None:
         stream = str(message.get("stream", ""))[:64]
-        known = stream == WORKLIST or parse_study_stream(stream) is not None
-        if not known or len(self.subscriptions) >= MAX_STREAMS or not await in_thread(self._may_follow, stream):
+        if len(self.subscriptions) >= MAX_STREAMS or not await in_thread(self._open_stream, stream):
             await self._say(
                 {"type": "error", "code": "stream.unknown", "stream": stream, "detail": "There is no such stream."}
             )
@@ -136,11 +146,21 @@ class EventsConsumer(AsyncWebsocketConsumer):
             await self._say(self._position("reset", cursor))
             position = cursor.seq
         else:
-            position = wanted_seq
-        self.subscriptions[stream] = Subscription(stream, cursor.epoch, position)
+            position = max(wanted_seq, 0)
         await self._join(stream)
         await self._say({"type": "subscribed", "stream": stream, "epoch": str(cursor.epoch), "seq": position})
+        # Only now: the pump runs beside this, and no event may come before the answer.
+        self.subscriptions[stream] = Subscription(stream, cursor.epoch, position)
         self.wake.set()
+
+    def _open_stream(self, stream: str) -> bool:
+        """Decide about a subscription; a refusal is recorded, and looks like a stream that does not exist."""
+        try:
+            with tenant_scope(self.actor):
+                return follow(actor=self.actor, stream=stream)
+        except Refused as refused:
+            record_refusal(refused)
+            return False
 
     def _may_follow(self, stream: str) -> bool:
         with tenant_scope(self.actor):
@@ -151,21 +171,12 @@ class EventsConsumer(AsyncWebsocketConsumer):
             return get_cursor(stream)
 
     async def _join(self, stream: str) -> None:
-        await self._layer("group_add", stream)
+        if self.doorbell is not None:
+            await self.doorbell.join(group_name(self.actor.tenant_id, stream))
 
     async def _leave(self, stream: str) -> None:
-        await self._layer("group_discard", stream)
-
-    async def _layer(self, method: str, stream: str) -> None:
-        try:
-            call = getattr(self.channel_layer, method)
-            await asyncio.wait_for(call(group_name(self.actor.tenant_id, stream), self.channel_name), 2.0)
-        except Exception as error:  # noqa: BLE001 - without Redis the rows are still looked at
-            log.info("doorbell.unavailable", error=type(error).__name__)
-
-    async def doorbell(self, event: dict[str, Any]) -> None:
-        """Called by the Channels layer: somebody wrote to a stream."""
-        self.wake.set()
+        if self.doorbell is not None:
+            await self.doorbell.leave(group_name(self.actor.tenant_id, stream))
 
     async def _pump(self) -> None:
         """Send what is new, look again when rung or after a while, and ask again who is listening."""
@@ -227,7 +238,13 @@ class EventsConsumer(AsyncWebsocketConsumer):
             wanted = {UUID(event.data["study_id"]) for event in events}
             visible = visible_study_ids(actor=self.actor, study_ids=wanted)
             return [
-                (event.seq, event.name, event.data if UUID(event.data["study_id"]) in visible else None)
+                (
+                    event.seq,
+                    event.name,
+                    shown_event(self.actor, event.name, event.data)
+                    if UUID(event.data["study_id"]) in visible
+                    else None,
+                )
                 for event in events
             ]
 

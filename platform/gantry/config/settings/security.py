@@ -78,3 +78,8 @@ ANONYMOUS_USER_NAME = None
 CONTEXT_KEY = _env.context_key
 JOB_KEY = _env.job_key
 TRUSTED_PROXY = _env.trusted_proxy
+
+SILENCED_SYSTEM_CHECKS = [
+    "guardian.W001",  # guardian keeps the rows of grants; the gate asks them, not Django's permission backends
+    "auth.W004",  # unique without regard to case, by a constraint that this check does not know of
+]

@@ -30,6 +30,14 @@ class UnauthenticatedError(GantryError):
         super().__init__("You are not signed in, or your session has ended. Sign in and try again.")
 
 
+class NoSuchMethodError(GantryError):
+    """The address is right, the method is not."""
+
+    code = "request.method"
+    kind = ErrorKind.METHOD
+    title = "Method not allowed"
+
+
 class UnexpectedError(GantryError):
     """A defect of ours; the correlation id finds it in the logs."""
 
@@ -84,6 +92,8 @@ def as_gantry_error(error: Exception) -> GantryError:
         return UnauthenticatedError()
     if isinstance(error, (PermissionDenied, exceptions.PermissionDenied)):
         return _plain(ErrorKind.FORBIDDEN, "request.forbidden", "Not allowed", _sentence(error))
+    if isinstance(error, exceptions.MethodNotAllowed):
+        return NoSuchMethodError(_sentence(error))
     if isinstance(error, exceptions.UnsupportedMediaType):
         return _plain(ErrorKind.UNSUPPORTED, "request.unsupported", "Unsupported media type", _sentence(error))
     if isinstance(error, exceptions.Throttled):
@@ -109,10 +119,6 @@ def _sentence(error: Exception) -> str:
 
 def handle_exception(error: Exception, _context: dict[str, Any]) -> Response:
     """Answer for REST framework (its `EXCEPTION_HANDLER`)."""
-    if isinstance(error, exceptions.MethodNotAllowed):
-        body = {"type": "urn:gantry:problem:request.method", "title": "Method not allowed", "status": 405,
-                "detail": str(error.detail), "code": "request.method", "correlation_id": correlation_id()}
-        return Response(body, status=405, content_type=MEDIA_TYPE)
     status, body = answer_error(error)
     return Response(body, status=status, content_type=MEDIA_TYPE, headers=problem_headers(status))
 
