@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import structlog
 from django.db import connections
+from procrastinate import App
 from procrastinate.contrib.django import app as queue
 from procrastinate.contrib.django.django_connector import DjangoConnector
 
@@ -85,34 +86,36 @@ async def run_worker() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     assert isinstance(queue.connector, DjangoConnector)
-    with queue.replace_connector(queue.connector.get_worker_connector()) as app:
-        async with app.open_async():
-            tasks = [
-                asyncio.create_task(
-                    app.run_worker_async(
-                        queues=[name],
-                        concurrency=concurrency,
-                        install_signal_handlers=False,
-                        shutdown_graceful_timeout=3,
-                        delete_jobs="successful",
-                        update_heartbeat_interval=5,
-                        fetch_job_polling_interval=2,
-                    )
+    # An app of its own: what a job defers must still go through Django's connection, in the job's transaction.
+    app = App(connector=queue.connector.get_worker_connector())
+    app.tasks = queue.tasks
+    async with app.open_async():
+        tasks = [
+            asyncio.create_task(
+                app.run_worker_async(
+                    queues=[name],
+                    concurrency=concurrency,
+                    install_signal_handlers=False,
+                    shutdown_graceful_timeout=3,
+                    delete_jobs="successful",
+                    update_heartbeat_interval=5,
+                    fetch_job_polling_interval=2,
                 )
-                for name, concurrency in _QUEUES.items()
-            ]
-            tasks += [
-                asyncio.create_task(_every(_QUIET_TICK_S, "quiet", _in_thread(_complete_quiet_studies))),
-                asyncio.create_task(_every(_REAPER_TICK_S, "reaper", _in_thread(_requeue_orphans))),
-                asyncio.create_task(_every(_SWEEP_TICK_S, "sweep", _in_thread(_sweep_objects))),
-                asyncio.create_task(_every(_STALLED_TICK_S, "stalled", lambda: _retry_stalled_jobs(app.job_manager))),
-            ]
-            waiting = asyncio.create_task(stop.wait())
-            done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-            if waiting not in done:
-                raise SystemExit("gantry: the worker's queue connection ended; it is started again.")
+            )
+            for name, concurrency in _QUEUES.items()
+        ]
+        tasks += [
+            asyncio.create_task(_every(_QUIET_TICK_S, "quiet", _in_thread(_complete_quiet_studies))),
+            asyncio.create_task(_every(_REAPER_TICK_S, "reaper", _in_thread(_requeue_orphans))),
+            asyncio.create_task(_every(_SWEEP_TICK_S, "sweep", _in_thread(_sweep_objects))),
+            asyncio.create_task(_every(_STALLED_TICK_S, "stalled", lambda: _retry_stalled_jobs(app.job_manager))),
+        ]
+        waiting = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if waiting not in done:
+            raise SystemExit("gantry: the worker's queue connection ended; it is started again.")
