@@ -6,14 +6,16 @@ rows again after a second or two.
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
 from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
+from channels.layers import BaseChannelLayer, get_channel_layer
 from django.db import transaction
 from django.db.models import F
 
@@ -102,9 +104,25 @@ def _lock_stream(name: str) -> Stream:
 def ring(tenant_id: UUID, stream: str) -> None:
     """Tell listeners to look; a lost doorbell costs time, not news."""
     layer = get_channel_layer()
-    if layer is None:
+    if layer is None or time.monotonic() < _silence.until:
         return
     try:
-        async_to_sync(layer.group_send)(group_name(tenant_id, stream), {"type": "doorbell", "stream": stream})
+        async_to_sync(_ring)(layer, group_name(tenant_id, stream))
     except Exception as error:  # noqa: BLE001 - the layer's client raises its own kinds; none may undo a commit
+        _silence.until = time.monotonic() + _SILENCE_S
         log.warning("doorbell.lost", error=type(error).__name__)
+
+
+async def _ring(layer: BaseChannelLayer, group: str) -> None:
+    await asyncio.wait_for(layer.group_send(group, {"type": "doorbell"}), _PATIENCE_S)
+
+
+@dataclass
+class _Silence:
+    """Until when nobody rings, because the last one rang in vain: who wrote something waits for no dead doorbell."""
+
+    until: float = 0.0
+
+
+_PATIENCE_S, _SILENCE_S = 1.0, 5.0
+_silence = _Silence()
