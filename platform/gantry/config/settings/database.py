@@ -19,6 +19,8 @@ def _connection(role: str, *, pool_size: int) -> dict[str, Any]:
         "ATOMIC_REQUESTS": False,
         "OPTIONS": {
             "application_name": f"gantry-{role}",
+            # A process that froze inside a transaction keeps its locks from everybody no longer than this.
+            "options": "-c idle_in_transaction_session_timeout=15s",
             "pool": {"min_size": 0, "max_size": pool_size, "timeout": 10, "max_idle": 120},
         },
     }
