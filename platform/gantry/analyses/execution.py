@@ -43,7 +43,15 @@ from gantry.foundation.boundary import record_refusal
 from gantry.foundation.scope import TenantScope, current_scope, tenant_scope, unit_of_work
 from gantry.kernel.decision import Refused
 from gantry.studies.public import Instance, MemFile, ParsedInstance, ParserPool, ResultObject, stored_ref
-from gantry.vault.public import KeyDestroyedError, SealedObject, Vault, VaultCorruptError, get_vault
+from gantry.vault.public import (
+    KeyDestroyedError,
+    SealedObject,
+    StoreFullError,
+    Vault,
+    VaultCorruptError,
+    VaultUnavailableError,
+    get_vault,
+)
 from gantry_imaging.decode import decode_frames
 from gantry_imaging.errors import ImagingError
 from gantry_imaging.masks import CONTOUR_ENCODING, contours_to_json, trace_contours
@@ -107,15 +115,14 @@ def run_analysis(*, analysis_id: UUID) -> None:
     with tracer.start_as_current_span("analysis.run") as span, _heartbeat(scope, work):
         span.set_attribute("gantry.analysis_id", str(analysis_id))
         try:
-            _Run(scope, work).execute()
-        except FencedError:
-            log.warning("analysis.fenced", analysis_id=str(analysis_id), attempt=work.claim.attempt)
+            with _unless_fenced(work):
+                _Run(scope, work).execute()
         except RuntimeUnavailableError as error:
-            delay_s = max(error.retry_after_s or 0.0, _RETRY_DELAY_S)
             sentence = "Waiting for the model server, which does not answer. This is tried again by itself."
-            postpone_analysis(
-                actor=scope.actor, analysis_id=analysis_id, claim=work.claim, sentence=sentence, delay_s=delay_s
-            )
+            _postpone(scope, work, sentence, max(error.retry_after_s or 0.0, _RETRY_DELAY_S))
+        except (StoreFullError, VaultUnavailableError) as error:
+            log.error("analysis.no_storage", analysis_id=str(analysis_id), error=error.code)
+            _postpone(scope, work, "Waiting for storage, which is full or away. This is tried again by itself.")
         except Refused as refused:
             record_refusal(refused)
             _fail(scope, work, refused.code, str(refused))
@@ -126,9 +133,22 @@ def run_analysis(*, analysis_id: UUID) -> None:
             _fail(scope, work, code, sentence)
 
 
+def _postpone(scope: TenantScope, work: Work, sentence: str, delay_s: float = _RETRY_DELAY_S) -> None:
+    with _unless_fenced(work):
+        postpone_analysis(
+            actor=scope.actor, analysis_id=work.analysis.pk, claim=work.claim, sentence=sentence, delay_s=delay_s
+        )
+
+
 def _fail(scope: TenantScope, work: Work, code: str, sentence: str) -> None:
-    try:
+    with _unless_fenced(work):
         fail_analysis(actor=scope.actor, analysis_id=work.analysis.pk, claim=work.claim, code=code, sentence=sentence)
+
+
+@contextmanager
+def _unless_fenced(work: Work) -> Iterator[None]:
+    try:
+        yield
     except FencedError:
         log.warning("analysis.fenced", analysis_id=str(work.analysis.pk), attempt=work.claim.attempt)
 
