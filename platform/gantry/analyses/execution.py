@@ -121,7 +121,7 @@ def run_analysis(*, analysis_id: UUID) -> None:
             sentence = "Waiting for the model server, which does not answer. This is tried again by itself."
             _postpone(scope, work, sentence, max(error.retry_after_s or 0.0, _RETRY_DELAY_S))
         except (StoreFullError, VaultUnavailableError) as error:
-            log.error("analysis.no_storage", analysis_id=str(analysis_id), error=error.code)
+            log.warning("analysis.no_storage", analysis_id=str(analysis_id), error=error.code)
             _postpone(scope, work, "Waiting for storage, which is full or away. This is tried again by itself.")
         except Refused as refused:
             record_refusal(refused)
