@@ -181,7 +181,8 @@ export class FindingRow extends LitElement {
 
   #renderParts() {
     if (this.parts.length === 0) return nothing;
-    return html`<details data-testid="finding-parts">
+    const isInside = this.parts.some(({ id }) => id === this.currentId);
+    return html`<details data-testid="finding-parts" ?open=${isInside}>
       <summary class="muted small">${icon("layers", "small")}${count(this.parts.length, "region")}${icon("down", "small")}</summary>
       <ul>
         ${this.parts.map((part, at) => {
@@ -193,7 +194,7 @@ export class FindingRow extends LitElement {
               data-testid="finding-part"
               @click=${() => this.#say("finding-jump", { finding: part })}
             >
-              <span>Region ${at + 1}</span>
+              <span>${part.label || `Region ${at + 1}`}</span>
               ${size ? html`<span class="number">${quantity(size.value)} ${size.unit_display || size.unit}</span>` : nothing}
               ${part.review.state === "rejected" ? reviewChip("rejected") : nothing}
             </button>

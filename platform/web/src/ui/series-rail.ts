@@ -1,9 +1,15 @@
 import { css, html, LitElement, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import type { Series } from "../api/types";
-import { count } from "./kit/format";
+import { count, objectWord } from "./kit/format";
 import { icon } from "./kit/icons";
 import { controls } from "./kit/styles";
+
+/** How many pictures one scrolls through: a recording of frames is one object. */
+function pictures({ instances, number_of_instances }: Series): string {
+  const frames = instances.reduce((sum, instance) => sum + Math.max(1, instance.frames), 0);
+  return frames > instances.length ? count(frames, "frame") : count(number_of_instances, "image");
+}
 
 /** Thumbnails of the series; results of AI are marked, and those without picture say what they are. */
 @customElement("gantry-series-rail")
@@ -104,7 +110,9 @@ export class SeriesRail extends LitElement {
         <span class="name">
           ${series.series_number === null ? "" : `${series.series_number}: `}${series.series_description || "No description"}
         </span>
-        <span class="muted number">${series.modality} · ${count(series.number_of_instances, series.is_image ? "image" : "object")}</span>
+        <span class="muted number">
+          ${series.is_image ? `${series.modality} · ${pictures(series)}` : objectWord(series.modality)}
+        </span>
         ${series.is_ai_result ? html`<span class="chip ai">${icon("spark", "small")}AI result</span>` : nothing}
         ${number > 0 ? html`<span class="chip ai">${icon("spark", "small")}${count(number, "finding")}</span>` : nothing}
       </button>

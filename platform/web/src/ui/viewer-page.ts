@@ -2,7 +2,7 @@ import { html, LitElement, nothing } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
 import { bootstrap, may } from "../api/bootstrap";
 import { asProblem } from "../api/problem";
-import type { Finding, Series, VoiWindow } from "../api/types";
+import type { Finding, Series, Study, VoiWindow } from "../api/types";
 import type { ReviewRequest } from "../findings/finding-row";
 import "../findings/findings-panel";
 import { currentFindings, isWhole, OverlayStore } from "../findings/overlay-store";
@@ -12,6 +12,7 @@ import { firstWindow, isVolume, presetsOf } from "../viewport/presets";
 import { listen, type ViewerCommands } from "../viewport/shortcuts";
 import type { Viewport } from "../viewport/viewport";
 import "../viewport/viewport";
+import { objectWord } from "./kit/format";
 import { icon } from "./kit/icons";
 import { notify } from "./kit/notices";
 import "./kit/shell";
@@ -120,12 +121,11 @@ export class ViewerPage extends LitElement implements ViewerCommands {
 
   #openSeries(series: Series): void {
     if (!series.is_image || series.instances.length === 0) {
-      this.tab = "findings";
-      notify(
-        "info",
-        series.series_description || series.modality,
-        "This series holds results, not images; see the findings.",
-      );
+      if (series.is_ai_result) this.tab = "findings";
+      const where = series.is_ai_result
+        ? "What the AI found in it is listed under the findings."
+        : "It is kept with the study and can be retrieved, but is not shown here.";
+      notify("info", objectWord(series.modality), where);
       return;
     }
     this.#places.set(this.seriesUid, { index: this.index, window: this.window });
@@ -240,7 +240,9 @@ export class ViewerPage extends LitElement implements ViewerCommands {
     const here = this.#findingsHere();
     const { dicomweb } = bootstrap().urls;
     if (!series || !study)
-      return html`<section class="stage"><div class="state muted">${icon("layers")}No images to show yet.</div></section>`;
+      return html`<section class="stage">
+        <div class="state muted" data-testid="no-images">${icon("layers")}${study ? this.#whyNoImages(study) : ""}</div>
+      </section>`;
     return html`<section class="stage">
       <gantry-toolbar
         .commands=${this}
@@ -275,6 +277,12 @@ export class ViewerPage extends LitElement implements ViewerCommands {
         @maximise=${() => this.maximise()}
       ></gantry-viewport>
     </section>`;
+  }
+
+  #whyNoImages(study: Study): string {
+    if (study.state === "receiving") return "No images to show yet.";
+    const words = [...new Set(study.series.map(({ modality }) => objectWord(modality).toLowerCase()))];
+    return `This study holds no images, only: ${words.join(", ")}.`;
   }
 
   #renderFindings() {

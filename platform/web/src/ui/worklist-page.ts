@@ -7,6 +7,7 @@ import { asProblem, isAbort } from "../api/problem";
 import type { LiveData, QuarantineItem, StudyRow, WorklistQuery } from "../api/types";
 import type { UploadElement } from "../upload/upload-element";
 import "../upload/upload-element";
+import { closedWorklist } from "./closed-worklist";
 import { bytes, count, moment } from "./kit/format";
 import { icon } from "./kit/icons";
 import { notifyProblem } from "./kit/notices";
@@ -51,6 +52,16 @@ export class WorklistPage extends LitElement {
         width: 48px;
         height: 48px;
         color: var(--line-strong);
+      }
+      .state > p {
+        max-width: 56ch;
+      }
+      main.closed {
+        grid-template-rows: minmax(0, 1fr);
+        align-content: center;
+      }
+      .closed .state {
+        align-self: center;
       }
       .drop {
         margin: 20px;
@@ -116,7 +127,7 @@ export class WorklistPage extends LitElement {
   @state() private error: unknown = null;
   @state() private live: LiveState = "connecting";
   @state() private quarantine: { count: number; results: QuarantineItem[] } | null = null;
-  @query("gantry-worklist-filters") private filters!: WorklistFilters;
+  @query("gantry-worklist-filters") private filters!: WorklistFilters | null;
   @query("gantry-worklist-table") private table!: WorklistTable | null;
   @query("gantry-upload") private upload!: UploadElement | null;
   #live: LiveConnection | null = null;
@@ -127,7 +138,7 @@ export class WorklistPage extends LitElement {
     super.connectedCallback();
     document.addEventListener("keydown", this.#key);
     window.addEventListener("pageshow", this.#shown);
-    void this.#fetch();
+    if (!closedWorklist()) void this.#fetch();
   }
 
   override disconnectedCallback(): void {
@@ -141,14 +152,14 @@ export class WorklistPage extends LitElement {
   }
 
   #shown = (event: PageTransitionEvent): void => {
-    if (event.persisted) void this.#fetch();
+    if (event.persisted && !closedWorklist()) void this.#fetch();
   };
 
   #key = (event: KeyboardEvent): void => {
     const target = event.composedPath()[0];
     const isTyping = target instanceof HTMLElement && target.matches("input, select, textarea");
     if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "/") this.filters.focusSearch();
+    if (event.key === "/") this.filters?.focusSearch();
     else if (event.key === "j" || event.key === "ArrowDown") this.table?.step(1);
     else if (event.key === "k" || event.key === "ArrowUp") this.table?.step(-1);
     else return;
@@ -329,9 +340,13 @@ export class WorklistPage extends LitElement {
   }
 
   override render() {
-    const { agreement } = bootstrap();
+    const closed = closedWorklist();
     const canImport = may("study.import");
-    const blocked = agreement.in_force ? "" : agreement.sentence;
+    if (closed)
+      return html`<gantry-shell fixed isAgreementSaid .live=${"live" as const} @signed-in=${() => location.reload()}>
+        <main class="closed"><h1 class="visually-hidden">Worklist</h1>${closed}</main>
+      </gantry-shell>
+      ${canImport ? html`<gantry-upload .blocked=${bootstrap().agreement.sentence}></gantry-upload>` : nothing}`;
     return html`
       <gantry-shell fixed .live=${this.live} @signed-in=${this.#signedIn}>
         <main>
@@ -360,7 +375,6 @@ export class WorklistPage extends LitElement {
         canImport
           ? html`<gantry-upload
               data-testid="upload-drop"
-              .blocked=${blocked}
               .linkOf=${this.#linkOf}
               @uploaded=${() => this.#refetchSoon()}
             ></gantry-upload>`

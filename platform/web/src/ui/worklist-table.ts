@@ -2,7 +2,7 @@ import { css, html, LitElement, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { SortKey, StudyRow, WorklistQuery } from "../api/types";
-import { age, count, day, moment, personName, timeOfDay } from "./kit/format";
+import { age, count, day, instances, moment, personName, timeOfDay } from "./kit/format";
 import { icon } from "./kit/icons";
 import { reviewChip, runStatus } from "./kit/status";
 import { controls } from "./kit/styles";
@@ -279,7 +279,7 @@ export class WorklistTable extends LitElement {
       </td>
       <td>
         <div><strong>${row.modalities.join(", ")}</strong></div>
-        <div class="muted small number">${count(row.number_of_instances, "image")}</div>
+        <div class="muted small number">${instances(row.number_of_instances, row.modalities)}</div>
       </td>
       <td class="number muted">${moment(row.received_at)}</td>
       ${this.#renderStatus(row)}

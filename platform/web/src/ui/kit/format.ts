@@ -69,6 +69,43 @@ export function sexWord(sex: string): string {
   return SEXES[sex] ?? "sex not given";
 }
 
+const ROLES: Record<string, string> = { admin: "administrator", compliance: "compliance officer" };
+
+export function roleWord(role: string): string {
+  return ROLES[role] ?? role;
+}
+
+/** What a series holds where it is no images, by modality (PS3.3 C.7.3.1.1.1). */
+const OBJECTS: Record<string, string> = {
+  ANN: "Annotations",
+  AU: "Sound",
+  DOC: "Document",
+  ECG: "Electrocardiogram",
+  KO: "Key object selection",
+  M3D: "3D mesh",
+  PLAN: "Plan",
+  PR: "Presentation state",
+  REG: "Registration",
+  RTDOSE: "Radiotherapy dose",
+  RTPLAN: "Radiotherapy plan",
+  RTSTRUCT: "Radiotherapy structures",
+  RWV: "Real-world values",
+  SEG: "Segmentation",
+  SR: "Structured report",
+};
+
+export function objectWord(modality: string): string {
+  return OBJECTS[modality] ?? "Data without images";
+}
+
+/** "3 images"; "2 objects" where no modality among them makes images. */
+export function instances(total: number, modalities: readonly string[]): string {
+  return count(
+    total,
+    modalities.length > 0 && modalities.every((one) => one in OBJECTS) ? "object" : "image",
+  );
+}
+
 export function bytes(size: number): string {
   if (size < 1000) return `${size} B`;
   const units = ["kB", "MB", "GB", "TB"];

@@ -4,6 +4,7 @@ import { bootstrap, refreshBootstrap } from "../../api/bootstrap";
 import { SIGNED_OUT } from "../../api/http";
 import type { LiveState } from "../../api/live";
 import "./dialog";
+import { roleWord } from "./format";
 import { icon } from "./icons";
 import { notify } from "./notices";
 import { controls } from "./styles";
@@ -117,6 +118,8 @@ export class Shell extends LitElement {
 
   @property({ attribute: false }) live: LiveState = "connecting";
   @property({ type: Boolean }) plain = false;
+  /** The page itself says that no agreement is in force. */
+  @property({ type: Boolean }) isAgreementSaid = false;
   @state() private isOffline = !navigator.onLine;
   @state() private isSignedOut = false;
 
@@ -176,7 +179,7 @@ export class Shell extends LitElement {
           : nothing
       }
       ${
-        agreement.in_force
+        agreement.in_force || this.isAgreementSaid
           ? nothing
           : html`<div class="message bad" role="status" data-testid="agreement-banner">
               ${icon("shield")}<span>${agreement.sentence}</span>
@@ -196,7 +199,7 @@ export class Shell extends LitElement {
         <div>
           <strong>${name}</strong>
           <div class="muted small">${user.email}</div>
-          <div class="muted small">${role} at ${tenant.name}</div>
+          <div class="muted small">${roleWord(role)} at ${tenant.name}</div>
         </div>
         <a class="button" href=${urls.sessions}>Account and sessions</a>
         <form method="post" action=${urls.logout}>
