@@ -107,7 +107,9 @@ class Client:
 
     async def stow_async(self, files: Sequence[bytes], *, study: str = "", **headers: str) -> httpx.Response:
         path = f"/dicomweb/studies/{study}" if study else "/dicomweb/studies"
-        return await self.http.post(path, content=multipart(files), headers={"Content-Type": CONTENT_TYPE} | headers)
+        return await self.http.post(
+            path, content=multipart(files), headers={"Content-Type": CONTENT_TYPE} | headers
+        )
 
 
 def by_token(world: World, role: Role, *, slug: str = "", **options: Any) -> Client:
@@ -194,11 +196,17 @@ class Socket:
         return bool(run(self._wire.receive_nothing(timeout=for_s, interval=0.05)))
 
     def close(self) -> None:
-        async def leave() -> None:
-            await self._wire.send_input({"type": "websocket.disconnect", "code": 1000})
-            await self._wire.wait(PATIENCE_S)
+        assert self.is_over_after_leaving()
 
-        run(leave())
+    def is_over_after_leaving(self) -> bool:
+        """Go away, and tell whether the site's side ended by itself."""
+
+        async def leave() -> bool:
+            await self._wire.send_input({"type": "websocket.disconnect", "code": 1000})
+            done, _ = await asyncio.wait([self._wire.future], timeout=PATIENCE_S)
+            return bool(done)
+
+        return run(leave())
 
 
 def wait_until(condition: Any, timeout_s: float = PATIENCE_S) -> None:

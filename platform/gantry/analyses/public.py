@@ -1,6 +1,7 @@
 """What other parts may use of analyses."""
 
 from gantry.analyses.domain import State
+from gantry.analyses.events import AnalysisChanged, FindingReviewed
 from gantry.analyses.housekeeping import sweep_orphans
 from gantry.analyses.models import Analysis, Finding
 from gantry.analyses.reading import (
@@ -16,7 +17,9 @@ from gantry.analyses.services import list_open_analyses, requeue_analysis, start
 
 __all__ = [
     "Analysis",
+    "AnalysisChanged",
     "Finding",
+    "FindingReviewed",
     "OpenedAnalysis",
     "State",
     "latest_analyses",

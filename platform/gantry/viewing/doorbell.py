@@ -67,9 +67,12 @@ class Doorbell:
         self._layer = get_channel_layer()
         if self._layer is None:
             raise LookupError("no channel layer is configured")
-        self._channel = await asyncio.wait_for(self._layer.new_channel(), _PATIENCE_S)
+        # Not `wait_for`, which on Python 3.11 may swallow the cancellation that ends this.
+        async with asyncio.timeout(_PATIENCE_S):
+            self._channel = await self._layer.new_channel()
         for group in list(self._groups):
-            await asyncio.wait_for(self._layer.group_add(group, self._channel), _PATIENCE_S)
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._layer.group_add(group, self._channel)
         # What was said while nobody listened.
         self._rung.set()
         while True:
@@ -79,6 +82,7 @@ class Doorbell:
     @staticmethod
     async def _attempt(call: Awaitable[None]) -> None:
         try:
-            await asyncio.wait_for(call, _PATIENCE_S)
+            async with asyncio.timeout(_PATIENCE_S):
+                await call
         except Exception as error:  # noqa: BLE001 - as above
             log.info("doorbell.unavailable", error=type(error).__name__)

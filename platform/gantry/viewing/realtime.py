@@ -182,8 +182,11 @@ class EventsConsumer(AsyncWebsocketConsumer):
         """Send what is new, look again when rung or after a while, and ask again who is listening."""
         last_check = asyncio.get_running_loop().time()
         while True:
+            # Not `wait_for`: on Python 3.11 it swallows a cancellation that comes with the wake-up, and the
+            # pump of a socket that is gone would run for ever.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), LOOK_EVERY_S)
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self.wake.wait()
             self.wake.clear()
             try:
                 now = asyncio.get_running_loop().time()

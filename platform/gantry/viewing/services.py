@@ -6,12 +6,13 @@ import dataclasses
 from typing import Any
 from uuid import UUID
 
-from gantry.agreements.public import decide
+from gantry.agreements.public import require
 from gantry.analyses.public import latest_analyses, latest_state
 from gantry.foundation.outbox import WORKLIST, Cursor, get_cursor, study_stream
 from gantry.foundation.scope import atomic_service
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
+from gantry.kernel.decision import Refused
 from gantry.kernel.vocabulary import Activity, DataCategory
 from gantry.studies.public import (
     StudyFilter,
@@ -87,24 +88,36 @@ def open_study_detail(
 
 
 @atomic_service
-def may_follow(*, actor: Actor, stream: str) -> bool:
-    """Tell whether an actor may (still) listen to a stream: the worklist, or a study they may know of."""
-    subject = Subject(tenant_id=actor.tenant_id, category=DataCategory.IDENTIFYING_METADATA)
-    if not decide(actor=actor, activity=Activity.FIND, subject=subject).allowed:
-        return False
+def follow(*, actor: Actor, stream: str) -> bool:
+    """Tell whether a stream is there for an actor to listen to: the worklist, or a study they may know of.
+
+    Raises
+    ------
+    Refused
+        The gate lets them find nothing at all.
+    """
+    require(actor=actor, activity=Activity.FIND, subject=Subject(actor.tenant_id, DataCategory.IDENTIFYING_METADATA))
     if stream == WORKLIST:
         return True
     study_id = parse_study_stream(stream)
     return study_id is not None and visible_studies(actor).filter(pk=study_id).exists()
 
 
-def parse_study_stream(stream: str) -> UUID | None:
-    """Return the study that a stream's name speaks of, or `None`."""
-    kind, _, text = stream.partition(":")
+def may_follow(*, actor: Actor, stream: str) -> bool:
+    """Tell whether an actor may still listen to a stream."""
     try:
-        return UUID(text) if kind == "study" else None
+        return follow(actor=actor, stream=stream)
+    except Refused:
+        return False
+
+
+def parse_study_stream(stream: str) -> UUID | None:
+    """Return the study that a stream's one name speaks of, or `None`."""
+    try:
+        study_id = UUID(stream.removeprefix("study:"))
     except ValueError:
         return None
+    return study_id if stream == study_stream(study_id) else None
 
 
 @atomic_service
