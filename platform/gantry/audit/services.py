@@ -5,21 +5,31 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db import IntegrityError
+import structlog
+from django.db import DatabaseError, IntegrityError
 
 from gantry.audit.domain import AccessKey, Entry, Kind, Outcome
+from gantry.audit.errors import AuditUnavailableError
 from gantry.audit.models import AccessWindow, AuditEvent, PlatformEvent
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
 
+log = structlog.get_logger(__name__)
+
 #: DESIGN.md §5: one access event per actor, study and session within five minutes.
 ACCESS_WINDOW_S = 300
 
 
 def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Add an event in the transaction in progress: it and the effect commit together or not at all."""
+    """Add an event in the transaction in progress: it and the effect commit together or not at all.
+
+    Raises
+    ------
+    AuditUnavailableError
+        The event cannot be written; the transaction is lost with it.
+    """
     decision, subject = entry.decision, entry.subject
     event = AuditEvent(
         occurred_at=clock.now(),
@@ -44,7 +54,13 @@ def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
         detail=entry.detail,
     )
     # A plain insert: the application role may not read the ledger, so nothing may be asked back.
-    AuditEvent.objects.bulk_create([event])
+    try:
+        AuditEvent.objects.bulk_create([event])
+    except DatabaseError as error:
+        log.error("audit.not_recorded", action=entry.action, error=type(error).__name__)
+        raise AuditUnavailableError(
+            "This could not be recorded, so it was not done. Try again in a moment."
+        ) from error
 
 
 def record_access(

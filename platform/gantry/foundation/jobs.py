@@ -16,9 +16,11 @@ from django.conf import settings
 from django.db import connections
 from procrastinate.contrib.django import app as queue
 
+from gantry.foundation.boundary import record_refusal
 from gantry.foundation.scope import current_scope, tenant_scope
 from gantry.foundation.tracing import continue_trace, current_trace
 from gantry.kernel.actor import system_actor
+from gantry.kernel.decision import Refused
 from gantry.kernel.ids import TenantId
 
 log = structlog.get_logger(__name__)
@@ -66,6 +68,8 @@ class Job:
         try:
             with continue_trace(trace, self.name), tenant_scope(system_actor(TenantId(UUID(tenant_id)))):
                 self.function(**{key: UUID(value) for key, value in arguments.items()})
+        except Refused as refused:
+            record_refusal(refused)  # to run it again would only be refused again
         finally:
             connections.close_all()
 
