@@ -3,7 +3,7 @@ import type { Instance, VoiWindow } from "../src/api/types";
 import { SliceLoader } from "../src/transport/loader";
 import { Lru } from "../src/transport/lru";
 import { loadedRuns, prefetchOrder } from "../src/transport/order";
-import { renderedUrl, type Slice, sliceWord } from "../src/transport/stack";
+import { renderedUrl, type Slice, sliceWord, spacingOf } from "../src/transport/stack";
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
@@ -173,4 +173,16 @@ test.each([
   [{ frames: 1, image_orientation_patient: null }, "Image"],
 ])("sliceWord_of_%o_is_%s", (instance, word) => {
   expect(sliceWord({ instance: instance as Instance, frame: 1 })).toBe(word);
+});
+
+test.each([
+  [
+    [0.7, 0.8],
+    [0.7, 0.8],
+  ],
+  [[0, 0], null],
+  [[0.7], null],
+  [null, null],
+])("spacingOf_%o_is_%o", (written, spacing) => {
+  expect(spacingOf({ instance: { pixel_spacing_mm: written } as Instance, frame: 1 })).toEqual(spacing);
 });

@@ -28,6 +28,11 @@ export async function refreshBootstrap(): Promise<boolean> {
   return true;
 }
 
+/** Whether results are shown to this user before a person has accepted them. */
+export function seesUnreviewed(): boolean {
+  return bootstrap().role === "radiologist" || bootstrap().role === "surgeon";
+}
+
 export function may(permission: string): boolean {
   return bootstrap().permissions.includes(permission);
 }

@@ -1,6 +1,7 @@
 import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
+import { seesUnreviewed } from "../api/bootstrap";
 import type { Analysis, Finding, ReviewState, Study } from "../api/types";
 import { slicesOf } from "../transport/stack";
 import { count } from "../ui/kit/format";
@@ -117,6 +118,12 @@ export class FindingsPanel extends LitElement {
 
   #renderEmpty() {
     const isReceiving = this.study.state === "receiving";
+    if (!seesUnreviewed() && !isReceiving)
+      return html`<div class="empty">
+        ${icon("clock")}
+        <strong>No accepted result</strong>
+        <p class="muted small">Results of AI appear here once a radiologist has accepted them.</p>
+      </div>`;
     return html`<div class="empty">
       ${icon("clock")}
       <strong>Not analysed yet</strong>

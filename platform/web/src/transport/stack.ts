@@ -20,6 +20,12 @@ export function sliceWord({ instance }: Slice): "Slice" | "Frame" | "Image" {
   return instance.image_orientation_patient ? "Slice" : "Image";
 }
 
+/** Pixel spacing that lengths can be told from; scanners also write zeros. */
+export function spacingOf({ instance }: Slice): [number, number] | null {
+  const spacing = instance.pixel_spacing_mm;
+  return spacing?.length === 2 && spacing.every((mm) => mm > 0) ? spacing : null;
+}
+
 /** Where an instance's first picture is in its series, -1 if it is not there. */
 export function indexOfInstance(series: Series, sopInstanceUid: string): number {
   return slicesOf(series).findIndex(({ instance }) => instance.sop_instance_uid === sopInstanceUid);

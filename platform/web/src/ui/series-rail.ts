@@ -11,6 +11,11 @@ function pictures({ instances, number_of_instances }: Series): string {
   return frames > instances.length ? count(frames, "frame") : count(number_of_instances, "image");
 }
 
+/** A picture that cannot be made leaves the icon beneath it. */
+const hide = (event: Event): void => {
+  (event.target as HTMLImageElement).hidden = true;
+};
+
 /** Thumbnails of the series; results of AI are marked, and those without picture say what they are. */
 @customElement("gantry-series-rail")
 export class SeriesRail extends LitElement {
@@ -105,7 +110,7 @@ export class SeriesRail extends LitElement {
       >
         <span class="picture ${series.is_image ? "" : "flat"}">
           ${icon(series.is_image ? "layers" : "chart")}
-          ${series.is_image && series.thumbnail_url ? html`<img src=${series.thumbnail_url} alt="" loading="lazy" />` : nothing}
+          ${series.is_image && series.thumbnail_url ? html`<img src=${series.thumbnail_url} alt="" loading="lazy" @error=${hide} />` : nothing}
         </span>
         <span class="name">
           ${series.series_number === null ? "" : `${series.series_number}: `}${series.series_description || "No description"}

@@ -29,6 +29,9 @@ export const viewerStyles = css`
     min-height: 0;
     min-width: 0;
   }
+  .stage > .state {
+    grid-row: 1 / -1;
+  }
   .state {
     display: grid;
     place-content: center;

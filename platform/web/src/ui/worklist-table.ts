@@ -1,6 +1,7 @@
 import { css, html, LitElement, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
+import { seesUnreviewed } from "../api/bootstrap";
 import type { SortKey, StudyRow, WorklistQuery } from "../api/types";
 import { age, count, day, instances, moment, personName, timeOfDay } from "./kit/format";
 import { icon } from "./kit/icons";
@@ -15,6 +16,12 @@ const COLUMNS: readonly { key: SortKey; word: string }[] = [
   { key: "received", word: "Received" },
   { key: "state", word: "AI status" },
 ];
+
+/** Who sees only accepted results is not told of runs before: none is not "not started" there. */
+function renderRun(analysis: StudyRow["analysis"]) {
+  if (analysis.state !== "none" || seesUnreviewed()) return runStatus(analysis);
+  return html`<span class="chip" data-testid="run-state">${icon("clock", "small")}No accepted result</span>`;
+}
 
 /** The rows; cards on a phone. A row opens by click, its link by keyboard. */
 @customElement("gantry-worklist-table")
@@ -244,7 +251,7 @@ export class WorklistTable extends LitElement {
     return html`<td>
       <div class="status" data-testid="study-status" data-state=${row.analysis.state}>
         ${isReceiving ? html`<span class="chip busy">${icon("arrived", "small")}Receiving images</span>` : nothing}
-        ${hasRun ? runStatus(row.analysis) : nothing}
+        ${hasRun ? renderRun(row.analysis) : nothing}
         ${
           hasFindings
             ? html`${reviewChip(row.review)}<span class="muted small">${count(row.findings_count, "finding")}</span>`

@@ -4,7 +4,7 @@ import { send } from "../api/http";
 import { asProblem } from "../api/problem";
 import type { Series, VoiWindow } from "../api/types";
 import { type Picture, SliceLoader } from "../transport/loader";
-import { renderedUrl, type Slice, slicesOf, sliceWord } from "../transport/stack";
+import { renderedUrl, type Slice, slicesOf, sliceWord, spacingOf } from "../transport/stack";
 import { icon } from "../ui/kit/icons";
 import { controls } from "../ui/kit/styles";
 import { drawOverlay, type OverlayItem } from "./contours";
@@ -194,8 +194,8 @@ export class Viewport extends LitElement {
 
   #matrix(slice: Slice | undefined): Matrix | null {
     if (!slice) return null;
-    const { columns, rows, pixel_spacing_mm } = slice.instance;
-    const [rowSpacing, columnSpacing] = pixel_spacing_mm ?? [1, 1];
+    const { columns, rows } = slice.instance;
+    const [rowSpacing, columnSpacing] = spacingOf(slice) ?? [1, 1];
     return { columns, rows, rowSpacing, columnSpacing };
   }
 
@@ -289,7 +289,7 @@ export class Viewport extends LitElement {
     const window = this.preview ?? this.window ?? this.shown?.picture.window;
     const format = (value: number): string =>
       value.toLocaleString("en", { maximumFractionDigits: 2, useGrouping: false });
-    const spacing = slice.instance.pixel_spacing_mm;
+    const spacing = spacingOf(slice);
     const bar = spacing
       ? scaleBar(placement.scaleX / spacing[1], Math.min(160, this.size.width * 0.3))
       : null;
