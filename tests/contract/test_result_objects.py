@@ -12,6 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from ct_result import GRIDS, Case, make_case
 from gantry_imaging.volume import Volume
@@ -35,6 +36,16 @@ def write_all(case: Case) -> dict[str, bytes]:
 
 def read(data: bytes) -> Dataset:
     return pydicom.dcmread(io.BytesIO(data))
+
+
+def test_objects_share_one_frame_of_reference_when_each_slice_has_its_own() -> None:
+    case = make_case()
+    for source in case.sources:
+        source.FrameOfReferenceUID = generate_uid()
+    objects = {kind: read(data) for kind, data in write_all(case).items()}
+    assert sorted(objects) == ["seg", "sr", "stl"]
+    first = case.sources[0].FrameOfReferenceUID
+    assert [objects[kind].FrameOfReferenceUID for kind in ("seg", "stl")] == [first, first]
 
 
 @pytest.mark.parametrize("grid", GRIDS)

@@ -99,7 +99,13 @@ def reference_to(dataset: Dataset) -> Dataset:
 
 
 def usable_sources(sources: Sequence[Dataset]) -> list[Dataset]:
-    """Return copies in which attributes that every object must have, but many lack, are present and empty."""
+    """Return copies that the standard's objects can refer to.
+
+    Attributes that every object must have, but many lack, are present and empty. Some de-identified series give
+    each slice a frame of reference of its own; where the slices were judged to be one volume, they share the
+    first one's.
+    """
+    frames = {source.get("FrameOfReferenceUID") for source in sources}
     usable = []
     for source in sources:
         copy = Dataset()
@@ -107,6 +113,8 @@ def usable_sources(sources: Sequence[Dataset]) -> list[Dataset]:
         for keyword in _MUST_BE_PRESENT:
             if keyword not in copy:
                 setattr(copy, keyword, "")
+        if len(frames) > 1:
+            copy.FrameOfReferenceUID = sources[0].get("FrameOfReferenceUID")
         if hasattr(source, "file_meta"):
             copy.file_meta = source.file_meta
         usable.append(copy)

@@ -134,7 +134,9 @@ def latest_analyses(*, actor: Actor, study_ids: Sequence[UUID]) -> dict[UUID, tu
     """
     counts: dict[UUID, int] = {}
     for analysis_id in (
-        Finding.objects.filter(study_id__in=study_ids, part_of=None).filter(result_condition(actor)).values_list("analysis_id", flat=True)
+        Finding.objects.filter(study_id__in=study_ids, part_of=None)
+        .filter(result_condition(actor))
+        .values_list("analysis_id", flat=True)
     ):
         counts[analysis_id] = counts.get(analysis_id, 0) + 1
     latest: dict[UUID, tuple[Analysis, int]] = {}

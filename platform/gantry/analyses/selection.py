@@ -76,3 +76,12 @@ def judge_series(card: Card, series: Sequence[Series]) -> list[Candidate]:
         if instances:
             candidates.append(Candidate(one, card.accepts(series_facts(one, instances))))
     return candidates
+
+
+def closest(candidates: Sequence[Candidate]) -> Acceptance | None:
+    """Return what is said of the series that comes nearest to being read: the largest of the right modality."""
+    if not candidates:
+        return None
+    return max(
+        candidates, key=lambda one: (one.acceptance.code != "input.modality", one.series.number_of_instances)
+    ).acceptance

@@ -14,7 +14,6 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import QuerySet
-from gantry_inference.cards import Card
 
 from gantry.agreements.public import decide, require
 from gantry.analyses.domain import LEASE_S, MAX_CRASHES, NEXT, REAP_AGAIN_S, UNFINISHED, Claim, Stage, State, Step
@@ -26,7 +25,7 @@ from gantry.analyses.errors import (
 )
 from gantry.analyses.events import AnalysisChanged
 from gantry.analyses.models import Analysis, Artefact, Finding
-from gantry.analyses.selection import judge_series
+from gantry.analyses.selection import closest, judge_series
 from gantry.audit.public import Entry, Kind, Outcome, record
 from gantry.catalog.public import list_deployed_cards
 from gantry.foundation.jobs import job
@@ -51,6 +50,7 @@ from gantry.studies.public import (
     visible_studies,
 )
 from gantry.vault.public import SealedObject
+from gantry_inference.cards import Card
 
 
 @job("analyses.select")
@@ -92,7 +92,7 @@ def select_analyses(*, study_id: UUID, clock: Clock = SYSTEM_CLOCK) -> list[UUID
                 _record(actor, analysis, study, "analysis.started", decision, clock=clock)
                 started.append(analysis.pk)
         if not fitting:
-            best = candidates[0].acceptance if candidates else None
+            best = closest(candidates)
             code = best.code if best else "series.none"
             reason = best.reason if best else "The study has no images."
             _note_not_analysed(actor, study, card, code, reason, clock, decision)
@@ -132,7 +132,7 @@ def _create(
 def _note_not_analysed(
     actor: Actor, study: Study, card: Card, code: str, reason: str, clock: Clock, decision: Decision
 ) -> None:
-    values = {"state": State.NOT_ANALYSED, "code": code, "sentence": reason[:500], "finished_at": clock.now()}
+    values = {"state": State.NOT_ANALYSED, "code": code, "sentence": (reason[:1].upper() + reason[1:])[:500], "finished_at": clock.now()}
     analysis = _create(actor, study, None, card, "", clock, **values)
     if analysis is not None:
         _record(actor, analysis, study, "analysis.not_applicable", decision, clock=clock)
@@ -184,7 +184,7 @@ def start_analysis(
     fitting = next((one for one in candidates if one.acceptance.accepted), None)
     if fitting is None:
         raise NothingToAnalyseError(
-            candidates[0].acceptance.reason if candidates else "The study has no series of images."
+            refusal.reason if (refusal := closest(candidates)) else "The study has no series of images."
         )
     analysis = _create(actor, study, fitting.series, card, request_key, clock)
     if analysis is None:
@@ -250,7 +250,7 @@ def claim_analysis(*, actor: Actor, analysis_id: UUID, clock: Clock = SYSTEM_CLO
         decision = decide(actor=actor, activity=Activity.INFER, subject=subject, clock=clock)
         if not decision.allowed:
             refused = Refused(decision, actor=actor, subject=subject)
-            _end(actor, analysis, study, State.FAILED, decision.code, decision.reason, clock, decision)
+            _end(actor, analysis, study, State.FAILED, decision.code, decision.reason, clock, decision=decision)
         else:
             analysis.state, analysis.attempt = State.RUNNING, analysis.attempt + 1
             analysis.lease_until = clock.now() + timedelta(seconds=LEASE_S)
@@ -326,6 +326,7 @@ def _end(
     code: str,
     sentence: str,
     clock: Clock,
+    *,
     decision: Decision | None = None,
 ) -> None:
     analysis.state, analysis.code, analysis.sentence = state, code, sentence[:500]
