@@ -45,5 +45,5 @@ def enter_context(connection: BaseDatabaseWrapper, key: bytes, *, tenant_id: UUI
         backend_pid=raw.info.backend_pid,
         expires_at=int(time.time()) + CONTEXT_LIFETIME_S,
     )
-    with psycopg.Cursor(raw) as cursor:
+    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
         cursor.execute("select set_config('gantry.context', %s, true)", [text], prepare=True)
