@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
-from ct_files import make_ct, to_file
 from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import create_session
 from pydicom import Dataset, dcmread
 from requests import HTTPError
+
+from ct_files import make_ct, to_file
+from gantry.kernel.vocabulary import Role
 from site_client import application, wait_until
 from world import World, make_world
-
-from gantry.kernel.vocabulary import Role
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,7 @@ def test_client_stores_finds_and_fetches(world: World, port: int, series: list[D
     assert {pixels(item) for item in fetched} == {pixels(item) for item in series}
     fetched = client.retrieve_series(series[0].StudyInstanceUID, series[0].SeriesInstanceUID)
     assert [item.SOPInstanceUID for item in fetched] == [item.SOPInstanceUID for item in series]
-    single = client.retrieve_instance(
-        series[3].StudyInstanceUID, series[3].SeriesInstanceUID, series[3].SOPInstanceUID
-    )
+    single = client.retrieve_instance(series[3].StudyInstanceUID, series[3].SeriesInstanceUID, series[3].SOPInstanceUID)
     assert to_file(single) == to_file(series[3])
     assert {item.SOPInstanceUID for item in client.iter_study(series[0].StudyInstanceUID)} == {
         item.SOPInstanceUID for item in series
@@ -97,9 +95,7 @@ def test_client_learns_what_was_not_stored(world: World, port: int, series: list
     other.SeriesDescription = "Changed"
     answer = client.store_instances([other, series[2]])
     assert [item.ReferencedSOPInstanceUID for item in answer.FailedSOPSequence] == [other.SOPInstanceUID]
-    assert [item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence] == [
-        series[2].SOPInstanceUID
-    ]
+    assert [item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence] == [series[2].SOPInstanceUID]
 
 
 def test_client_is_refused_when_no_agreement_is_in_force(port: int, series: list[Dataset]) -> None:

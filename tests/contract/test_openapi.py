@@ -43,10 +43,7 @@ def test_every_address_is_described_and_no_other(document: Any) -> None:
 
 def test_every_operation_has_a_name_of_its_own_and_a_way_in(document: Any) -> None:
     operations = [
-        operation
-        for item in document["paths"].values()
-        for method, operation in item.items()
-        if method in METHODS
+        operation for item in document["paths"].values() for method, operation in item.items() if method in METHODS
     ]
     names = [operation["operationId"] for operation in operations]
     assert len(names) == len(set(names)) >= 14

@@ -9,7 +9,7 @@ import pytest
 from procrastinate.contrib.django import app as queue
 
 from gantry.foundation.jobs import ForgedJobError, Job, _mac, job
-from gantry.foundation.scope import ScopeError, current_tenant_id, tenant_scope, unit_of_work
+from gantry.foundation.scope import ScopeError, atomic_service, current_tenant_id, tenant_scope, unit_of_work
 from gantry.studies.public import open_ingest
 from world import World, make_world
 
@@ -44,13 +44,11 @@ def test_job_runs_in_its_tenant_s_scope(row: tuple[World, dict[str, Any]]) -> No
     world, args = row
     RAN.clear()
     note_job._run(**args)
-    assert RAN == [(world.tenant_id, UUID(args["arguments"]["study_id"]))]
+    assert [(world.tenant_id, UUID(args["arguments"]["study_id"]))] == RAN
 
 
 @pytest.mark.parametrize("change", ["tenant", "argument", "mac", "no mac", "task", "more"])
-def test_job_is_refused_when_anything_of_it_was_changed(
-    row: tuple[World, dict[str, Any]], change: str
-) -> None:
+def test_job_is_refused_when_anything_of_it_was_changed(row: tuple[World, dict[str, Any]], change: str) -> None:
     _, args = row
     task: Job = note_job
     forged = {**args, "arguments": dict(args["arguments"])}
@@ -93,12 +91,16 @@ def test_refused_job_is_recorded_and_not_run_again(trail_of: Any) -> None:
 def test_job_is_gone_when_its_transaction_is_rolled_back(connect: Any) -> None:
     world = make_world()
 
-    class Broken(Exception):
+    class BrokenError(Exception):
         pass
 
-    with tenant_scope(world.system), pytest.raises(Broken), unit_of_work():
+    @atomic_service
+    def break_off() -> None:
         note_job.defer(study_id=uuid4())
-        raise Broken
+        raise BrokenError
+
+    with tenant_scope(world.system), pytest.raises(BrokenError):
+        break_off()
     with connect("app") as connection:
         rows = connection.execute(
             "select 1 from procrastinate_jobs where args->>'tenant_id' = %s", [str(world.tenant_id)]

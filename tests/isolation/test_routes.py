@@ -152,9 +152,10 @@ def test_every_dicomweb_route_has_its_row() -> None:
     names = {"{study}": "{study_uid}", "{series}": "{series_uid}", "{instance}": "{sop_uid}", "{frame}": "1"}
     found = set()
     for method, path, _ in ROUTES:
-        for theirs, ours in names.items():
-            path = path.replace(theirs, ours)
-        found.add((method, f"/dicomweb{path}"))
+        ours = path
+        for their_name, our_name in names.items():
+            ours = ours.replace(their_name, our_name)
+        found.add((method, f"/dicomweb{ours}"))
     assert found == {key for key in ROWS if key[1].startswith("/dicomweb/")}
 
 
@@ -256,11 +257,7 @@ def call(client: Client, method: str, path: str, names: Mapping[str, str]) -> ht
 
 def shape(answer: httpx.Response, *texts: str) -> tuple[Any, ...]:
     """Return what an answer shows, without what differs from request to request or was in the request itself."""
-    headers = {
-        name: value
-        for name, value in answer.headers.items()
-        if name not in {"x-correlation-id", "set-cookie"}
-    }
+    headers = {name: value for name, value in answer.headers.items() if name not in {"x-correlation-id", "set-cookie"}}
     body = answer.text
     for text in (answer.headers.get("x-correlation-id", "-"), *texts):
         body = body.replace(text, "…")
@@ -334,9 +331,7 @@ def test_what_is_another_tenant_s_looks_absent(
 
 
 @pytest.mark.parametrize(("method", "path", "role"), CELLS, ids=_ids)
-def test_other_tenant_looks_absent(
-    home: Place, other: Place, come: Any, method: str, path: str, role: Role
-) -> None:
+def test_other_tenant_looks_absent(home: Place, other: Place, come: Any, method: str, path: str, role: Role) -> None:
     """With another tenant's address and one's own credentials."""
     names, nowhere = other.names(), f"t-{uuid4().hex[:12]}"
     foreign = call(come(home, role, other.world.slug), method, path, names)
@@ -400,9 +395,7 @@ def left(database: None) -> tuple[Place, dict[Role, str]]:
 
 
 @pytest.mark.parametrize(("method", "path", "role"), CELLS, ids=_ids)
-def test_former_member_finds_nothing(
-    left: tuple[Place, dict[Role, str]], method: str, path: str, role: Role
-) -> None:
+def test_former_member_finds_nothing(left: tuple[Place, dict[Role, str]], method: str, path: str, role: Role) -> None:
     place, sessions = left
     names = {**ABSENT, **_names_without_referral(place)}
     client = Client(place.world.slug, session=sessions[role])
@@ -410,9 +403,7 @@ def test_former_member_finds_nothing(
     answer = call(client, method, path, names)
     assert answer.status_code == 404
     assert shape(answer, client.slug) == shape(call(nowhere, method, path, names), nowhere.slug)
-    if (
-        role is not R.INTEGRATOR and (method, path) not in PAGE_ROWS
-    ):  # a system's token is nobody's membership
+    if role is not R.INTEGRATOR and (method, path) not in PAGE_ROWS:  # a system's token is nobody's membership
         assert call(by_token(place.world, role), method, path, names).status_code == 401
 
 
@@ -433,9 +424,7 @@ def test_socket_opens_streams_by_role(home: Place, other: Place, lapsed: Place, 
     home.names()  # the referral that a referring physician needs
     socket = Socket(home.world.slug, sign_in(home.world.users[role]))
     assert socket.is_accepted()
-    answers = {
-        name: socket.subscribe(name) for name in ("worklist", own, foreign, absent, "nonsense", "study:x")
-    }
+    answers = {name: socket.subscribe(name) for name in ("worklist", own, foreign, absent, "nonsense", "study:x")}
     socket.close()
     expected = "subscribed" if role in CLINICAL else "error"
     assert [answers[name]["type"] for name in ("worklist", own)] == [expected] * 2

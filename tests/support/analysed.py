@@ -137,11 +137,7 @@ def finish(loaded: Loaded, work: Work, labels: Sequence[str] = ("Bone",)) -> Res
             artefacts=[], runtime="none", timings_s={},
         )  # fmt: skip
         with unit_of_work():
-            ids = list(
-                Finding.objects.filter(analysis_id=analysis_id)
-                .order_by("number")
-                .values_list("pk", flat=True)
-            )
+            ids = list(Finding.objects.filter(analysis_id=analysis_id).order_by("number").values_list("pk", flat=True))
     return Result(analysis_id, ids, obj.parsed.series_instance_uid, obj.parsed.sop_instance_uid)
 
 

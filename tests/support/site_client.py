@@ -107,9 +107,7 @@ class Client:
 
     async def stow_async(self, files: Sequence[bytes], *, study: str = "", **headers: str) -> httpx.Response:
         path = f"/dicomweb/studies/{study}" if study else "/dicomweb/studies"
-        return await self.http.post(
-            path, content=multipart(files), headers={"Content-Type": CONTENT_TYPE} | headers
-        )
+        return await self.http.post(path, content=multipart(files), headers={"Content-Type": CONTENT_TYPE} | headers)
 
 
 def by_token(world: World, role: Role, *, slug: str = "", **options: Any) -> Client:

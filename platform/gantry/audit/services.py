@@ -57,7 +57,8 @@ def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
     try:
         AuditEvent.objects.bulk_create([event])
     except DatabaseError as error:
-        log.error("audit.not_recorded", action=entry.action, error=type(error).__name__)
+        # No traceback: the database's message may hold the row.
+        log.error("audit.not_recorded", action=entry.action, error=type(error).__name__)  # noqa: TRY400 - see above
         raise AuditUnavailableError(
             "This could not be recorded, so it was not done. Try again in a moment."
         ) from error

@@ -1,18 +1,26 @@
 """What other parts may use of studies."""
 
+from gantry.studies.domain import ReviewState, StudyState, fold_name, sum_up
+from gantry.studies.events import StudyCompleted
+from gantry.studies.ingest import (
+    IngestOutcome,
+    IngestPermit,
+    Received,
+    Status,
+    open_ingest,
+    store_batch,
+    stored_columns,
+)
+from gantry.studies.models import Instance, Series, StoredObject, Study
 from gantry.studies.parsing.memfile import MemFile, MemFileFullError
 from gantry.studies.parsing.model import ParsedInstance, Rejection
 from gantry.studies.parsing.pool import ParserPool, ParserUnavailableError
-from gantry.studies.domain import ReviewState, StudyState, fold_name, sum_up
-from gantry.studies.events import StudyCompleted
-from gantry.studies.ingest import IngestOutcome, IngestPermit, Received, Status, open_ingest, store_batch, stored_columns
-from gantry.studies.models import Instance, Series, StoredObject, Study
 from gantry.studies.policies import is_result_visible, require_study, result_condition, subject_of, visible_studies
 from gantry.studies.reading import (
-    OpenedInstance,
-    OpenedStudy,
     SERIES_PATTERNS,
     STUDY_PATTERNS,
+    OpenedInstance,
+    OpenedStudy,
     Page,
     SeriesFilter,
     StudyFilter,

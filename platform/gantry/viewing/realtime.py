@@ -19,7 +19,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from gantry.foundation.boundary import record_refusal
-from gantry.foundation.outbox import WORKLIST, Cursor, get_cursor, group_name, list_events_after
+from gantry.foundation.outbox import Cursor, get_cursor, group_name, list_events_after
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.foundation.threads import in_thread
 from gantry.identity.public import is_session_alive, peer_address, resolve_session

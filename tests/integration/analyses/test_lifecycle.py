@@ -8,11 +8,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+
 from analysed import analyse, analysis_of, claim, complete, deploy, finish, load_study, result_object, select
 from audit_trail import Trail
-from site_client import by_token
-from world import World, make_world
-
 from gantry.agreements.public import Step, advance_agreement
 from gantry.analyses.domain import LEASE_S, MAX_CRASHES, Claim, Stage
 from gantry.analyses.errors import FencedError
@@ -32,6 +30,8 @@ from gantry.kernel.ids import AgreementId
 from gantry.kernel.vocabulary import Role
 from gantry.studies.models import Instance, Study
 from gantry.studies.public import complete_due_studies
+from site_client import by_token
+from world import World, make_world
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -75,9 +75,7 @@ def test_study_becomes_complete_when_nothing_arrives_for_a_while(world: World, c
     assert job["arguments"] == {"study_id": str(quiet.study_id)}
 
 
-def test_study_waits_when_the_agreement_ended_meanwhile(
-    world: World, trail_of: Callable[[World], Trail]
-) -> None:
+def test_study_waits_when_the_agreement_ended_meanwhile(world: World, trail_of: Callable[[World], Trail]) -> None:
     loaded = load_study(world, 2)
     make_due(world, loaded.study_id)
     suspend(world)
@@ -123,11 +121,7 @@ def test_what_does_not_fit_is_not_analysed_and_says_why(
     loaded = load_study(world, slices, **attributes)
     complete(loaded)
     assert select(loaded) == []
-    (row,) = (
-        by_token(world, Role.RADIOLOGIST)
-        .get(f"/api/v1/studies/{loaded.study_id}/analyses")
-        .json()["analyses"]
-    )
+    (row,) = by_token(world, Role.RADIOLOGIST).get(f"/api/v1/studies/{loaded.study_id}/analyses").json()["analyses"]
     assert (row["state"], row["findings"]) == ("not_analysed", [])
     assert row["sentence"] and word in row["sentence"]
 
@@ -151,9 +145,7 @@ def test_late_instance_starts_anew_and_the_old_result_says_what_it_is_of(world: 
 
 def start(world: World, key: str, **body: str) -> Any:
     body = {"model": "bone_ct"} | body
-    return by_token(world, Role.RADIOLOGIST).post(
-        "/api/v1/inference", json=body, headers={"Idempotency-Key": key}
-    )
+    return by_token(world, Role.RADIOLOGIST).post("/api/v1/inference", json=body, headers={"Idempotency-Key": key})
 
 
 def test_start_by_hand_is_one_analysis_when_the_key_is_the_same(world: World) -> None:
@@ -201,9 +193,7 @@ def test_only_one_worker_holds_an_analysis(world: World) -> None:
     assert analysis_of(world, analysis_id).crashes == 1
 
 
-def test_worker_writes_nothing_when_another_took_over(
-    world: World, trail_of: Callable[[World], Trail]
-) -> None:
+def test_worker_writes_nothing_when_another_took_over(world: World, trail_of: Callable[[World], Trail]) -> None:
     deploy(world)
     loaded = load_study(world, 12)
     complete(loaded)
@@ -281,9 +271,7 @@ def test_waiting_analysis_runs_again_when_its_time_has_come(world: World) -> Non
     (analysis_id,) = select(loaded)
     work = claim(world, analysis_id)
     with tenant_scope(world.system):
-        postpone_analysis(
-            actor=world.system, analysis_id=analysis_id, claim=work.claim, sentence="Waiting.", delay_s=5
-        )
+        postpone_analysis(actor=world.system, analysis_id=analysis_id, claim=work.claim, sentence="Waiting.", delay_s=5)
         assert analysis_of(world, analysis_id).state == "waiting"
         again = claim_analysis(actor=world.system, analysis_id=analysis_id, clock=later(6))
     assert again is not None

@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from analysed import Loaded, Result, analyse, load_study
-from site_client import by_token
-from world import World, make_world
 
+from analysed import Loaded, Result, analyse, load_study
 from gantry.kernel.vocabulary import Role
 from gantry.studies.public import refer_study
+from site_client import by_token
+from world import World, make_world
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -66,9 +66,7 @@ def sees(world: World, role: Role, loaded: Loaded, result: Result) -> set[str]:
     (row,) = client.post("/api/v1/worklist/search", json={}).json()["results"]
     if row["findings_count"]:
         places.add("worklist")
-    if any(
-        item["0020000E"]["Value"] == [result.series_uid] for item in client.get(f"{dicomweb}/series").json()
-    ):
+    if any(item["0020000E"]["Value"] == [result.series_uid] for item in client.get(f"{dicomweb}/series").json()):
         places.add("QIDO")
     if client.get(f"{dicomweb}/series/{result.series_uid}").status_code == 200:
         places.add("WADO")
@@ -113,9 +111,7 @@ def test_object_is_withheld_when_one_of_its_findings_was_rejected(world: World, 
     assert review(world, left, "accept").status_code == 200
     assert review(world, right, "reject", reason="none there").status_code == 200
     seen = sees(world, Role.REFERRER, loaded, result)
-    assert seen == {"findings", "contours", "worklist"}, (
-        "the accepted finding, not the object that shows both"
-    )
+    assert seen == {"findings", "contours", "worklist"}, "the accepted finding, not the object that shows both"
 
 
 def test_review_says_who_when_and_why(world: World, loaded: Loaded, result: Result) -> None:

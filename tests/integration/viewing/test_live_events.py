@@ -9,10 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from analysed import Loaded, analyse, complete, load_study
-from site_client import ORIGIN, Socket, by_token, sign_in
-from world import World, make_world
 
+from analysed import Loaded, analyse, complete, load_study
 from gantry.agreements.public import Step, advance_agreement
 from gantry.foundation.outbox import WORKLIST, emit, get_cursor, study_stream
 from gantry.foundation.scope import tenant_scope, unit_of_work
@@ -24,6 +22,8 @@ from gantry.kernel.vocabulary import Role
 from gantry.studies.events import StudyChanged
 from gantry.studies.public import refer_study
 from gantry.tenancy.public import end_membership
+from site_client import ORIGIN, Socket, by_token, sign_in
+from world import World, make_world
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -70,9 +70,7 @@ def numbers(socket: Socket, count: int) -> list[int]:
     return [one["data"]["revision"] for one in messages]
 
 
-def test_event_arrives_within_three_seconds_without_redis(
-    world: World, loaded: Loaded, sockets: Sockets
-) -> None:
+def test_event_arrives_within_three_seconds_without_redis(world: World, loaded: Loaded, sockets: Sockets) -> None:
     socket = sockets.open(world)
     assert socket.subscribe(WORKLIST)["type"] == "subscribed"
     started = time.monotonic()
@@ -109,9 +107,7 @@ def test_client_gets_nothing_old_when_it_does_not_say_where_it_was(
     assert numbers(socket, 1) == [2]
 
 
-@pytest.mark.parametrize(
-    "position", [{"epoch": str(uuid4()), "seq": 1}, {"seq": 10**12}, {"epoch": None, "seq": "x"}]
-)
+@pytest.mark.parametrize("position", [{"epoch": str(uuid4()), "seq": 1}, {"seq": 10**12}, {"epoch": None, "seq": "x"}])
 def test_client_is_told_to_fetch_anew_when_its_position_is_none(
     world: World, loaded: Loaded, sockets: Sockets, position: dict[str, Any]
 ) -> None:

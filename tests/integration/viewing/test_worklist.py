@@ -7,11 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from analysed import Loaded, analyse, load_study
 from ct_files import Patient
-from site_client import Client, by_token
-from world import World, make_world
-
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.identity.models import User
 from gantry.kernel.clock import SYSTEM_CLOCK, ManualClock
@@ -19,6 +17,8 @@ from gantry.kernel.vocabulary import Role
 from gantry.studies.models import StudyGrant
 from gantry.studies.public import refer_study
 from gantry.tenancy.public import add_member, create_institution
+from site_client import Client, by_token
+from world import World, make_world
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -90,14 +90,12 @@ def test_search_finds_what_matches_in_order(world: World, query: dict[str, Any],
     assert ids(world, **query) == expected
 
 
-@pytest.mark.parametrize(
-    "sort", ["received", "study_date", "patient_name", "modality", "description", "state"]
-)
+@pytest.mark.parametrize("sort", ["received", "study_date", "patient_name", "modality", "description", "state"])
 @pytest.mark.parametrize("order", ["asc", "desc"])
 def test_pages_neither_repeat_nor_skip(world: World, sort: str, order: str) -> None:
     pages = [ids(world, sort=sort, order=order, page=page, page_size=2) for page in (1, 2, 3, 4)]
     assert [len(page) for page in pages] == [2, 2, 1, 0]
-    assert sorted(sum(pages, [])) == sorted(person.patient_id for person in PEOPLE)
+    assert sorted(one for page in pages for one in page) == sorted(person.patient_id for person in PEOPLE)
     assert search(by_token(world, Role.RADIOLOGIST), page=2, page_size=2)["count"] == 5
 
 
@@ -140,9 +138,7 @@ def test_referrer_sees_and_counts_only_what_was_referred(fresh: World) -> None:
     assert (found["count"], [row["id"] for row in found["results"]]) == (1, [str(first.study_id)])
     assert referrer.get(f"/api/v1/studies/{first.study_id}").status_code == 200
     assert referrer.get(f"/api/v1/studies/{second.study_id}").status_code == 404
-    assert [item["0020000D"]["Value"][0] for item in referrer.get("/dicomweb/studies").json()] == [
-        first.study_uid
-    ]
+    assert [item["0020000D"]["Value"][0] for item in referrer.get("/dicomweb/studies").json()] == [first.study_uid]
     assert referrer.get(f"/dicomweb/studies/{second.study_uid}").status_code == 404
     assert search(radiologist)["count"] == 2
 
@@ -195,9 +191,7 @@ def test_study_is_referred_to_referring_physicians_of_the_tenant_only(fresh: Wor
         refer(radiologist, loaded, person)
         for person in (fresh.users[Role.SURGEON], stranger.users[Role.REFERRER], uuid4())
     ]
-    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [
-        (400, "referral.invalid")
-    ] * 3
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(400, "referral.invalid")] * 3
     assert len({answer.json()["detail"] for answer in answers}) == 1
 
 
@@ -233,9 +227,7 @@ def test_filters_tell_a_referrer_nothing_of_results_they_may_not_see(fresh: Worl
         path = f"/api/v1/findings/{result.finding_ids[0]}/review"
         assert radiologist.post(path, json={"decision": decision, "reason": "x"}).status_code == 200
 
-    assert (
-        found(radiologist, analysis_states=["done"]) == found(radiologist, review_states=["unreviewed"]) == 1
-    )
+    assert found(radiologist, analysis_states=["done"]) == found(radiologist, review_states=["unreviewed"]) == 1
     assert found(referrer, analysis_states=["done"]) == found(referrer, review_states=["unreviewed"]) == 0
     assert found(referrer, analysis_states=["none"]) == found(referrer, review_states=["none"]) == 1
     review("reject")
@@ -249,9 +241,7 @@ def test_filters_tell_a_referrer_nothing_of_results_they_may_not_see(fresh: Worl
 def test_filter_by_analysis_matches_what_the_row_shows(fresh: World) -> None:
     loaded = load_study(fresh, 12)
     analyse(loaded)
-    load_study(
-        fresh, 1, study_uid=loaded.study_uid, series_uid=loaded.series_uid, ImagePositionPatient=[0, 0, 30]
-    )
+    load_study(fresh, 1, study_uid=loaded.study_uid, series_uid=loaded.series_uid, ImagePositionPatient=[0, 0, 30])
     from analysed import complete, select
 
     complete(loaded)
