@@ -92,7 +92,11 @@ class SealedWriter:
         self._index = 0
         self._finished = False
         self._blob = store.create(self.name)
-        self._blob.write(header)
+        try:
+            self._blob.write(header)
+        except BaseException:
+            self.abort()  # nobody holds us yet who could
+            raise
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append plaintext. Whole chunks are encrypted straight from `data`, which may then be reused."""
