@@ -46,7 +46,14 @@ export interface AnalysisSummary {
 export interface StudyRow {
   id: string;
   study_instance_uid: string;
-  patient: { name: string; patient_id: string; birth_date: string | null; sex: string };
+  patient: {
+    name: string;
+    patient_id: string;
+    birth_date: string | null;
+    sex: string;
+    /** Name or birth date are not those of other studies under the same number. */
+    identity_differs: boolean;
+  };
   accession_number: string;
   study_description: string;
   study_date: string | null;

@@ -1,4 +1,4 @@
-import { css, html, LitElement } from "lit";
+import { css, html, LitElement, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import type { Study } from "../api/types";
 import { age, day, personName, sexWord, timeOfDay } from "./kit/format";
@@ -95,6 +95,13 @@ export class PatientStrip extends LitElement {
             <span class="muted">·<span class="word"> born</span></span> ${day(patient.birth_date)}${years ? ` (${years})` : ""}
             <span class="muted">·</span> <span class="word">${sexWord(patient.sex)}</span><span class="letter">${patient.sex || "sex ?"}</span>
           </div>
+          ${
+            patient.identity_differs
+              ? html`<div class="chip warn small" role="alert" data-testid="identity-differs">
+                  ${icon("alert", "small")}Check identity: other studies under this ID have another name or birth date
+                </div>`
+              : nothing
+          }
         </div>
         <div class="what">
           <div>${study_description || "Study without description"}</div>

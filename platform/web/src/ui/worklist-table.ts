@@ -241,6 +241,13 @@ export class WorklistTable extends LitElement {
         ${patient.patient_id} · born ${day(patient.birth_date)}${years ? `, ${years}` : ""}${patient.sex ? `, ${patient.sex}` : ""}
       </div>
       ${is_referred ? html`<span class="chip">${icon("refer", "small")}Referred</span>` : nothing}
+      ${
+        patient.identity_differs
+          ? html`<span class="chip warn" data-testid="identity-differs">
+              ${icon("alert", "small")}Check identity: other name or birth date under this ID
+            </span>`
+          : nothing
+      }
     </td>`;
   }
 
