@@ -116,7 +116,7 @@ def main() -> None:
         if folder is None:
             continue
         volume = read_series(folder)
-        labels = label_bone(volume)
+        labels = label_bone(volume, fatty=name == "pelvis")
         near = range(held.start - GAP, held.stop + GAP)
         rng = np.random.default_rng(7)
         for part, ks in (("train", [k for k in train if k not in near]), ("held", list(held)[::3])):

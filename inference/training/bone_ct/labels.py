@@ -33,10 +33,16 @@ class BoneLabels:
     unsure_kji: NDArray[np.bool_]
 
 
-def label_bone(volume: Volume) -> BoneLabels:
+def label_bone(volume: Volume, *, fatty: bool = False) -> BoneLabels:
     """Label bone: hysteresis threshold inside the body, component selection, closed and filled shells.
 
     Right for volumes without contrast agent and metal; both training volumes are.
+
+    Parameters
+    ----------
+    fatty
+        The marrow is as dark as fat and its shells are broken, as in old age: what a wide closing spans is unsure. It
+        spans parts of the spinal canal too, so it costs lessons where the bones are dense.
     """
     hu = volume.voxels_kji
     dx, dy, dz = (float(value) for value in volume.spacing_ijk_mm)
@@ -55,7 +61,8 @@ def label_bone(volume: Volume) -> BoneLabels:
     bone = _trimmed(bone, smooth, (dz, dy, dx))
     near = ndimage.binary_dilation(bone, iterations=2)
     unsure = (coarse > 110) & ~bone & near & ~ndimage.binary_dilation(bone)
-    unsure |= _hollows(bone, dx)
+    if fatty:
+        unsure |= _hollows(bone, dx)
     return BoneLabels(bone, unsure)
 
 
