@@ -214,6 +214,9 @@ class _Batch:
                 last_instance_at=self.now,
             )
             study.save(force_insert=True)
+            if study.identity_differs:
+                # Nobody knows yet which of them is right, so all of them say so.
+                Study.objects.filter(patient=patient).update(identity_differs=True)
             self.fresh.add(study.pk)
         self.studies[uid] = study
 
