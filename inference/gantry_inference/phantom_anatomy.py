@@ -145,14 +145,8 @@ def mirrored(points: Sequence[Sequence[float]], side: int) -> list[list[float]]:
     return [[side * p[0], *p[1:]] for p in points]
 
 
-def paint_trunk(build: Builder, half_width_mm: float, half_depth_mm: float, centre_y_mm: float) -> Field:
-    """Paint skin, fat and the muscle wall of the whole trunk; return the level set of the muscle's outside.
-
-    Returns
-    -------
-    Field
-        0 at the muscle's outer surface, negative inside, about 1 at twice the radius; shape of the grid.
-    """
+def paint_trunk(build: Builder, half_width_mm: float, half_depth_mm: float, centre_y_mm: float) -> None:
+    """Paint skin, fat and the muscle wall of the whole trunk, and note where its inside is."""
     canvas, person, rng = build.canvas, build.person, build.rng
     z = canvas.z_mm[:, None, None]
     centre = build.at(
@@ -189,7 +183,7 @@ def paint_trunk(build: Builder, half_width_mm: float, half_depth_mm: float, cent
     hu += inside * (fat_hu + np.float32(6.0) * grain - hu)
     inside = np.clip(np.float32(0.5) - muscle / edge, 0, 1)
     hu += inside * (np.float32(rng.normal(56, 6)) + np.float32(6.0) * grain - hu)
-    return muscle
+    canvas.trunk_kji = muscle < -0.06
 
 
 def paint_couch(build: Builder, surface_y_mm: float) -> None:
@@ -238,17 +232,17 @@ def paint_bowel(build: Builder, centre: Sequence[float], spread: Sequence[float]
         radius = rng.uniform(9, 24)
         path = np.cumsum(np.vstack([place, rng.normal(0, radius, (3, 3))]), axis=0)
         loop = build.rod(path.tolist(), [radius] * 4)
-        build.canvas.fill(loop, float(rng.uniform(25, 60)), texture_hu=8)
+        build.canvas.fill(loop, float(rng.uniform(25, 60)), texture_hu=8, confined=True)
         lumen = build.rod(path.tolist(), [radius * 0.82] * 4)
         kind = rng.random()
         if kind < 0.3:
-            build.canvas.fill(lumen, -950.0)
+            build.canvas.fill(lumen, -950.0, confined=True)
         elif kind < 0.5:
-            build.canvas.fill(lumen, float(rng.uniform(-100, 20)), texture_hu=90)
+            build.canvas.fill(lumen, float(rng.uniform(-100, 20)), texture_hu=90, confined=True)
         elif kind < 0.75 and build.person.oral_contrast:
-            build.canvas.fill(lumen, float(rng.uniform(150, 700)), texture_hu=15)
+            build.canvas.fill(lumen, float(rng.uniform(150, 700)), texture_hu=15, confined=True)
         else:
-            build.canvas.fill(lumen, float(rng.uniform(0, 40)), texture_hu=6)
+            build.canvas.fill(lumen, float(rng.uniform(0, 40)), texture_hu=6, confined=True)
 
 
 def paint_vessel(build: Builder, points: Sequence[Sequence[float]], radii: Sequence[float]) -> None:

@@ -151,6 +151,8 @@ class Canvas:
     rng: np.random.Generator
     hu_kji: Field = field(init=False)
     parts_kji: NDArray[np.uint8] = field(init=False)
+    # Inside the muscle wall, once the trunk is painted: organs that move stay there.
+    trunk_kji: NDArray[np.bool_] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         shape = (self.z_mm.size, self.y_mm.size, self.x_mm.size)
@@ -205,12 +207,22 @@ class Canvas:
             np.minimum(distance[local], item.distance(x, y, z), out=distance[local])
         return distance
 
-    def fill(self, shapes: Sequence[Shape], hu: float, *, texture_hu: float = 0.0, edge_mm: float = 0.0) -> None:
-        """Paint soft tissue, fluid or gas; carries no label."""
+    def fill(
+        self,
+        shapes: Sequence[Shape],
+        hu: float,
+        *,
+        texture_hu: float = 0.0,
+        edge_mm: float = 0.0,
+        confined: bool = False,
+    ) -> None:
+        """Paint soft tissue, fluid or gas, `confined` to the trunk or not; carries no label."""
         box = self.box(shapes)
         if box is None:
             return
         cover = self._cover(self.union(shapes, box), edge_mm)
+        if confined and self.trunk_kji is not None:
+            cover *= self.trunk_kji[box]
         target: Field = np.float32(hu) + np.float32(texture_hu) * self.texture(box)
         self.hu_kji[box] += cover * (target - self.hu_kji[box])
 

@@ -49,10 +49,9 @@ def paint_pelvis(build: Builder) -> None:
     """Paint pelvis, femora, lower spine and the soft tissue around them."""
     rng, person = build.rng, build.person
     half_width, half_depth, centre_y = float(rng.normal(168, 8)), float(rng.normal(98, 7)), 18.0
-    muscle = paint_trunk(build, half_width, half_depth, centre_y)
+    paint_trunk(build, half_width, half_depth, centre_y)
     _paint_cavity(build)
     _paint_gluteal_fat(build)
-    del muscle
     paint_bowel(build, (0, -25, 90), (75, 35, 110), int(rng.integers(10, 24)))
     _paint_bladder(build)
     for side in (-1, 1):
