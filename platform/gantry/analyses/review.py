@@ -72,7 +72,9 @@ def review_finding(
     if expected_count is not None and expected_count != finding.review_count:
         if finding.review == state and finding.reviewed_by == actor.id:
             return finding  # the same click, sent twice
-        raise ReviewConflictError("Somebody else has reviewed this finding since you opened it. Look again, then decide.")
+        raise ReviewConflictError(
+            "Somebody else has reviewed this finding since you opened it. Look again, then decide."
+        )
     finding.review, finding.reviewed_by, finding.reviewed_at = state, actor.id, clock.now()
     finding.review_reason, finding.review_count = reason, finding.review_count + 1
     finding.save()
@@ -81,9 +83,7 @@ def review_finding(
         if verdict is Verdict.ACCEPT:
             parts = parts.filter(review=ReviewState.UNREVIEWED)  # a region rejected before stays rejected
         parts.update(review=state, reviewed_by=actor.id, reviewed_at=clock.now(), review_count=F("review_count") + 1)
-    Review.objects.bulk_create(
-        [Review(finding=finding, verdict=verdict, reason=reason, by=actor.id, at=clock.now())]
-    )
+    Review.objects.bulk_create([Review(finding=finding, verdict=verdict, reason=reason, by=actor.id, at=clock.now())])
     detail = {"finding_id": str(finding.pk), "analysis_id": str(finding.analysis_id), "verdict": verdict.value}
     entry = Entry(kind=Kind.REVIEW, action=f"finding.{verdict}", decision=decision, subject=subject, detail=detail)
     record(actor=actor, entry=entry, clock=clock)

@@ -132,7 +132,8 @@ def _create(
 def _note_not_analysed(
     actor: Actor, study: Study, card: Card, code: str, reason: str, clock: Clock, decision: Decision
 ) -> None:
-    values = {"state": State.NOT_ANALYSED, "code": code, "sentence": (reason[:1].upper() + reason[1:])[:500], "finished_at": clock.now()}
+    sentence = (reason[:1].upper() + reason[1:])[:500]
+    values = {"state": State.NOT_ANALYSED, "code": code, "sentence": sentence, "finished_at": clock.now()}
     analysis = _create(actor, study, None, card, "", clock, **values)
     if analysis is not None:
         _record(actor, analysis, study, "analysis.not_applicable", decision, clock=clock)
@@ -169,7 +170,9 @@ def start_analysis(
     earlier = Analysis.objects.filter(request_key=request_key).select_related("series").first()
     if earlier is not None:
         is_same = earlier.study_id == study.pk and earlier.model == model
-        if series_instance_uid and (earlier.series is None or earlier.series.series_instance_uid != series_instance_uid):
+        if series_instance_uid and (
+            earlier.series is None or earlier.series.series_instance_uid != series_instance_uid
+        ):
             is_same = False
         if not is_same:
             raise IdempotencyConflictError("This Idempotency-Key was already used for another study, series or model.")

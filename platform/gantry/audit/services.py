@@ -59,9 +59,7 @@ def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
     except DatabaseError as error:
         # No traceback: the database's message may hold the row.
         log.error("audit.not_recorded", action=entry.action, error=type(error).__name__)  # noqa: TRY400 - see above
-        raise AuditUnavailableError(
-            "This could not be recorded, so it was not done. Try again in a moment."
-        ) from error
+        raise AuditUnavailableError("This could not be recorded, so it was not done. Try again in a moment.") from error
 
 
 def record_access(
@@ -102,12 +100,23 @@ def record_refusal(refused: Refused) -> None:
 
 
 def record_platform(
-    *, kind: Kind, action: str, outcome: Outcome, user_id: UUID | None, correlation_id: str, detail: dict[str, str],
+    *,
+    kind: Kind,
+    action: str,
+    outcome: Outcome,
+    user_id: UUID | None,
+    correlation_id: str,
+    detail: dict[str, str],
     clock: Clock = SYSTEM_CLOCK,
 ) -> None:
     """Record what happened outside any tenant, such as a failed sign-in."""
     event = PlatformEvent(
-        occurred_at=clock.now(), kind=kind, action=action, outcome=outcome, user_id=user_id,
-        correlation_id=correlation_id, detail=detail,
+        occurred_at=clock.now(),
+        kind=kind,
+        action=action,
+        outcome=outcome,
+        user_id=user_id,
+        correlation_id=correlation_id,
+        detail=detail,
     )
     PlatformEvent.objects.bulk_create([event])

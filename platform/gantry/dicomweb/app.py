@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 
+from django.conf import settings
 from starlette.applications import Starlette
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -46,6 +48,7 @@ def build_app(parsers: ParserPool) -> Starlette:
     app = Starlette(
         routes=[Mount("/t/{tenant}/dicomweb", routes=routes)], exception_handlers={404: _absent, 405: _no_such_method}
     )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.ALLOWED_HOSTS, www_redirect=False)
     app.state.limiter = Limiter(parsers)
     return app
 

@@ -95,5 +95,3 @@ def _require_own_origin(request: Request) -> None:
         raise ForeignOriginError(
             "A signed-in session can change things from this site's own pages only. Other programs use an access token."
         )
-
-

@@ -14,5 +14,5 @@ def client_address(request: HttpRequest) -> str:
 def peer_address(peer: str, forwarded: str) -> str:
     """Return the caller's address from the connection's and the header `X-Forwarded-For`, for any transport."""
     if settings.TRUSTED_PROXY and forwarded:
-        return forwarded.split(",")[-1].strip()
+        return forwarded.rsplit(",", maxsplit=1)[-1].strip()
     return str(peer)

@@ -158,6 +158,7 @@ class StudyGrant(ObjectGrant):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(# With the date: one that ran out is invisible and must not stand in the way of a new one.
-                fields=["tenant_id", "user", "permission", "content_object", "valid_until"], name="study_grant")
+            models.UniqueConstraint(  # With the date: one that ran out is invisible and must not stand in the way of a new one.
+                fields=["tenant_id", "user", "permission", "content_object", "valid_until"], name="study_grant"
+            )
         ]

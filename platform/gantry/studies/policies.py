@@ -69,9 +69,7 @@ def is_result_visible(actor: Actor, review: str) -> bool:
     return True
 
 
-def subject_of(
-    study: Study, actor: Actor, category: DataCategory, *, review: str = ReviewState.NONE
-) -> Subject:
+def subject_of(study: Study, actor: Actor, category: DataCategory, *, review: str = ReviewState.NONE) -> Subject:
     """Load what the gate must know of a study, for this actor."""
     granted = actor.role in NEEDS_GRANT and has_grant(
         StudyGrant, user_id=actor.user_id, target=study, codename=SEE_STUDY

@@ -260,7 +260,9 @@ def open_instances(
     study, subject, decision = require_study(
         actor, studies, activity=activity, category=DataCategory.PIXEL_DATA, clock=clock
     )
-    rows = Instance.objects.filter(study=study).filter(result_condition(actor, "series__review")).select_related("series")
+    rows = (
+        Instance.objects.filter(study=study).filter(result_condition(actor, "series__review")).select_related("series")
+    )
     if series_instance_uid is not None:
         rows = rows.filter(series__series_instance_uid=series_instance_uid)
     if sop_instance_uid is not None:

@@ -113,9 +113,7 @@ class ReferralCandidate:
 def _require_referable(actor: Actor, study_id: UUID, clock: Clock) -> tuple[Study, Subject, Decision]:
     # Locked, so that two people who refer it at once leave one referral.
     studies = visible_studies(actor).select_for_update(of=("self",)).filter(pk=study_id)
-    return require_study(
-        actor, studies, activity=Activity.SHARE, category=DataCategory.PIXEL_DATA, clock=clock
-    )
+    return require_study(actor, studies, activity=Activity.SHARE, category=DataCategory.PIXEL_DATA, clock=clock)
 
 
 @atomic_service
@@ -143,7 +141,14 @@ def refer_study(
     if not clock.now() < ends <= clock.now() + MAX_REFERRAL_LIFETIME:
         raise ReferralError("Choose an end date that lies ahead, within one year.")
     row = grant(
-        StudyGrant, actor=actor, user_id=user_id, target=study, codename=SEE_STUDY, until=ends, reason=reason, clock=clock
+        StudyGrant,
+        actor=actor,
+        user_id=user_id,
+        target=study,
+        codename=SEE_STUDY,
+        until=ends,
+        reason=reason,
+        clock=clock,
     )
     detail = {"to": str(user_id), "until": ends.isoformat(), "reason": reason}
     record(
@@ -164,9 +169,7 @@ def withdraw_referral(*, actor: Actor, study_id: UUID, referral_id: UUID, clock:
         raise NotFoundError
     withdraw(StudyGrant, user_id=row.user_id, target=study, codename=SEE_STUDY)
     detail = {"from": str(row.user_id)}
-    entry = Entry(
-        kind=Kind.EXPORT, action="referral.withdrawn", decision=decision, subject=subject, detail=detail
-    )
+    entry = Entry(kind=Kind.EXPORT, action="referral.withdrawn", decision=decision, subject=subject, detail=detail)
     record(actor=actor, entry=entry, clock=clock)
     emit(ReferralChanged(study_id=study.pk), streams=(WORKLIST, study_stream(study.pk)), clock=clock)
 
@@ -228,9 +231,7 @@ class ResultObject:
     parsed: ParsedInstance
 
 
-def store_results(
-    *, study: Study, analysis_id: UUID, results: Sequence[ResultObject], clock: Clock
-) -> dict[str, UUID]:
+def store_results(*, study: Study, analysis_id: UUID, results: Sequence[ResultObject], clock: Clock) -> dict[str, UUID]:
     """Index an analysis's DICOM objects as new series of its study; returns series ids by SOP UID.
 
     Runs in the transaction of the analysis that finishes; deciding and recording are its part.

@@ -66,7 +66,9 @@ class TenantAuthentication(BaseAuthentication):
         check.process_request(request)
         reason = check.process_view(request, None, (), {})  # type: ignore[arg-type]  # no view is exempt
         if reason:
-            raise PermissionDenied("The request did not come from this site's own pages (CSRF check failed). Reload the page.")
+            raise PermissionDenied(
+                "The request did not come from this site's own pages (CSRF check failed). Reload the page."
+            )
 
 
 class IsTenantActor(BasePermission):

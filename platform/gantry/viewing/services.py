@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 from uuid import UUID
 
+from gantry.access.public import NEEDS_GRANT
 from gantry.agreements.public import require
 from gantry.analyses.public import latest_analyses, latest_state
 from gantry.foundation.outbox import WORKLIST, Cursor, get_cursor, study_stream
@@ -80,7 +81,9 @@ def open_study_detail(
     opened = open_study(actor=actor, study_id=study_id, clock=clock)
     cursor = get_cursor(study_stream(study_id))
     latest = latest_analyses(actor=actor, study_ids=[study_id])
-    referrals, candidates = list_referrals(study=opened.study)
+    # Who else sees a study is for those who may refer it, not for those whom it was referred to.
+    is_staff = actor.role not in NEEDS_GRANT
+    referrals, candidates = list_referrals(study=opened.study) if is_staff else ([], [])
     return {
         **study_detail(actor, opened, latest, referrals, candidates, dicomweb_url),
         "cursor": cursor_row(cursor),

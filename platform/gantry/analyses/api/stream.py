@@ -15,6 +15,7 @@ from gantry.analyses.public import State, open_analysis
 from gantry.foundation.scope import tenant_scope
 from gantry.foundation.threads import in_thread
 from gantry.foundation.web.problems import UnauthenticatedError, problem_response
+from gantry.identity.public import is_session_alive
 from gantry.kernel.actor import Actor
 from gantry.kernel.errors import GantryError
 from gantry.tenancy.public import resolve_actor
@@ -41,7 +42,9 @@ async def inference_events(request: HttpRequest, tenant: str, analysis_id: UUID)
 
 def _resolve(request: HttpRequest, tenant: str) -> Actor:
     actor = resolve_actor(request, tenant)
-    if actor is None:
+    # A session may have ended since it opened the stream; a token is looked up anew each time.
+    is_session = request.headers.get("Authorization") is None
+    if actor is None or (is_session and not is_session_alive(actor.session)):
         raise UnauthenticatedError
     return actor
 

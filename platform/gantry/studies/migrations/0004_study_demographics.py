@@ -4,50 +4,49 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('studies', '0003_grant_again'),
+        ("studies", "0003_grant_again"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='patient',
-            name='issuer_of_patient_id',
+            model_name="patient",
+            name="issuer_of_patient_id",
             field=models.CharField(blank=True, max_length=128),
         ),
         migrations.AddField(
-            model_name='study',
-            name='identity_differs',
+            model_name="study",
+            name="identity_differs",
             field=models.BooleanField(default=False),
         ),
         migrations.AddField(
-            model_name='study',
-            name='patient_birth_date',
+            model_name="study",
+            name="patient_birth_date",
             field=models.DateField(null=True),
         ),
         migrations.AddField(
-            model_name='study',
-            name='patient_name',
+            model_name="study",
+            name="patient_name",
             field=models.CharField(blank=True, max_length=512),
         ),
         migrations.AddField(
-            model_name='study',
-            name='patient_name_folded',
+            model_name="study",
+            name="patient_name_folded",
             field=models.CharField(blank=True, max_length=512),
         ),
         migrations.AddField(
-            model_name='study',
-            name='patient_sex',
+            model_name="study",
+            name="patient_sex",
             field=models.CharField(blank=True, max_length=16),
         ),
         migrations.AlterField(
-            model_name='patient',
-            name='patient_id',
+            model_name="patient",
+            name="patient_id",
             field=models.CharField(blank=True, max_length=128),
         ),
         migrations.AlterField(
-            model_name='study',
-            name='accession_number',
+            model_name="study",
+            name="accession_number",
             field=models.CharField(blank=True, max_length=128),
         ),
     ]
