@@ -1,0 +1,51 @@
+"""Bricks never hide what can be seen."""
+
+import numpy as np
+from scipy.ndimage import distance_transform_cdt
+
+from gantry_render.engine.bricks import (
+    EDGE,
+    FARTHEST,
+    brick_shape,
+    build_bricks,
+    halve,
+    mark_bricks,
+    measure_distances,
+)
+
+
+def test_ranges_cover_every_sample_when_sizes_are_odd() -> None:
+    voxels = np.random.default_rng(1).integers(-500, 500, (7, 18, 23)).astype(np.int16)
+    bricks = build_bricks(voxels)
+    assert bricks.low_kji.shape == brick_shape(voxels.shape)
+    for k, j, i in np.ndindex(bricks.low_kji.shape):
+        part = voxels[k * EDGE : k * EDGE + EDGE + 1, j * EDGE : j * EDGE + EDGE + 1, i * EDGE : i * EDGE + EDGE + 1]
+        assert (bricks.low_kji[k, j, i], bricks.high_kji[k, j, i]) == (part.min(), part.max())
+
+
+def test_distances_are_chessboard_moves_when_bricks_are_scattered() -> None:
+    voxels = np.zeros((30, 90, 121), np.int16)
+    rng = np.random.default_rng(4)
+    voxels[tuple(rng.integers(1, side - 1, 6) for side in voxels.shape)] = 100
+    bricks = build_bricks(voxels)
+    found = measure_distances(bricks, np.array([[50, np.inf]], np.float32), None)
+    empty = bricks.high_kji <= 50
+    expected = np.minimum(distance_transform_cdt(empty, "chessboard"), FARTHEST)
+    assert np.array_equal(found, expected)
+
+
+def test_segments_count_as_visible_when_tissue_is_not() -> None:
+    voxels = np.zeros((20, 20, 20), np.int16)
+    labels = np.zeros(voxels.shape, np.uint8)
+    labels[8, 12, 3] = 1
+    marked = mark_bricks(labels)
+    # On the first face of a brick: both bricks that share it hold the voxel.
+    assert marked.sum() == 4
+    distances = measure_distances(build_bricks(voxels), np.empty((0, 2), np.float32), marked)
+    assert np.array_equal(distances == 0, marked)
+
+
+def test_halved_voxels_are_means_when_a_side_is_odd() -> None:
+    voxels = np.random.default_rng(2).integers(-1000, 3000, (7, 8, 9)).astype(np.int16)
+    means = voxels[:6, :8, :8].astype(float).reshape(3, 2, 4, 2, 4, 2).mean(axis=(1, 3, 5))
+    assert np.array_equal(halve(voxels), np.floor(means + 0.5))
