@@ -16,6 +16,8 @@ def _connection(role: str, *, pool_size: int) -> dict[str, Any]:
         "HOST": _env.database.host,
         "PORT": str(_env.database.port),
         "CONN_MAX_AGE": 0,
+        # A connection that died with a restarted server is noticed in the pool, not by a person.
+        "CONN_HEALTH_CHECKS": True,
         "ATOMIC_REQUESTS": False,
         "OPTIONS": {
             "application_name": f"gantry-{role}",
