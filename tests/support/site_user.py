@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
 
 import httpx
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from embedded_stack import wait_until
 from phantom_files import CONTENT_TYPE, PhantomStudy, multipart
@@ -109,6 +111,7 @@ class Listener:
         self._address = f"{base.replace('http', 'ws', 1)}/t/{tenant}/ws/v1/events"
         self._origin = base
         self._socket: ClientConnection | None = None
+        self._open = ExitStack()
         self._positions: dict[str, tuple[str | None, int | None]] = {}
         self.reconnects = -1
 
@@ -123,7 +126,8 @@ class Listener:
     def _connect(self) -> None:
         self.close()
         cookies = "; ".join(f"{name}={value}" for name, value in self._browser.cookies.items())
-        self._socket = connect(self._address, legacy=True, origin=self._origin, additional_headers={"Cookie": cookies})  # type: ignore[arg-type]  # a plain string is an origin
+        call = connect(self._address, origin=Origin(self._origin), additional_headers={"Cookie": cookies})
+        self._socket = self._open.enter_context(call)
         self.reconnects += 1
         for stream in self._positions:
             self._subscribe(stream)
@@ -160,6 +164,5 @@ class Listener:
 
     def close(self) -> None:
         """Leave."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._socket = None
+        self._open.close()

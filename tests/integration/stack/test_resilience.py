@@ -102,7 +102,7 @@ def meet(stack: WholeStack, site: Site, study_id: UUID, moment: str, do: Callabl
     "what", [*(f"killed at {moment}" for moment in MOMENTS), "frozen at infer", "frozen at commit"]
 )
 def test_there_is_exactly_one_result_in_time_when_a_worker_is_lost(
-    site: Site, casualties: dict[str, Casualty], what: str, record_property: pytest.RecordProperty
+    site: Site, casualties: dict[str, Casualty], what: str, record_property: Callable[[str, object], None]
 ) -> None:
     casualty = casualties[what]
     assert site.results(casualty.study_id) == ONE_RESULT
@@ -185,7 +185,7 @@ def test_news_reaches_the_socket_in_time_when_redis_is(
     done_study: UUID,
     state: str,
     bound_s: float,
-    record_property: pytest.RecordProperty,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with contextlib.ExitStack() as until_the_end:
         if state == "dead":

@@ -1,0 +1,156 @@
+"""Volume frames of the CPU engine against VTK's fixed-point ray caster in the same run: time and likeness.
+
+Bone preset under a headlight, twelve views around the patient, 512 x 512. Likeness is the structural similarity over
+object pixels to a brute-force picture in steps of 0.1 mm, of three of the views.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / folder) for folder in ("rendering", "inference", "tests/support")]
+
+from bench_result import write_result  # noqa: E402  # the path stands above
+from gantry_imaging.volume import Volume  # noqa: E402  # as above
+from gantry_inference.phantoms import generate_pelvis  # noqa: E402  # as above
+from gantry_render.engine.cpu import CpuEngine  # noqa: E402  # as above
+from gantry_render.presets import Shading, get_preset  # noqa: E402  # as above
+from gantry_render.scene import Camera, Scene, Tier  # noqa: E402  # as above
+from render_reference import FixedPoint, draw_reference, object_ssim  # noqa: E402  # as above
+
+UNPACK = ROOT.parent / "shared" / "data" / "unpack.py"
+PRESET = replace(get_preset("CT-Bone"), shading=Shading(0.22, 0.78, 0.0, 1.0, (0.0, 0.0, 1.0)))
+SIDE, VIEWS, JUDGED, ROUNDS = 512, 12, (0, 3, 8), 3
+# Share of VTK's time, likeness, moving frame and first frame asked for.
+BARS = {"pelvis": (0.90, 20.0), "chest": (0.84, 50.0), "phantom": (None, None)}
+
+
+def read_series(name: str) -> Volume | None:
+    """Return the CT of a real set, or None where it is not there."""
+    import pydicom
+
+    from gantry_imaging.series import SliceHeader, assemble_volume
+
+    if not UNPACK.is_file():
+        return None
+    done = subprocess.run([sys.executable, str(UNPACK), name], check=True, capture_output=True, text=True)
+    datasets = []
+    for path in sorted(Path(done.stdout.strip().splitlines()[-1]).rglob("*")):
+        try:
+            dataset = pydicom.dcmread(path) if path.is_file() else None
+        except pydicom.errors.InvalidDicomError:
+            continue
+        if dataset is not None and "PixelData" in dataset:
+            datasets.append(dataset)
+    headers = [
+        SliceHeader(
+            str(d.SOPInstanceUID),
+            int(d.InstanceNumber),
+            0,
+            tuple(map(float, d.ImagePositionPatient)),  # type: ignore[arg-type]  # three
+            tuple(map(float, d.ImageOrientationPatient)),  # type: ignore[arg-type]  # six
+            tuple(map(float, d.PixelSpacing)),  # type: ignore[arg-type]  # two
+            int(d.Rows),
+            int(d.Columns),
+        )
+        for d in datasets
+    ]
+    return assemble_volume(
+        headers,
+        lambda n: datasets[n].pixel_array * float(datasets[n].RescaleSlope) + float(datasets[n].RescaleIntercept),
+    )
+
+
+def time_ms(work: Callable[[], object]) -> float:
+    """Return the best of a few rounds: what it costs when nothing else runs."""
+    best = np.inf
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - begin)
+    return 1e3 * float(best)
+
+
+def measure(name: str, volume: Volume) -> None:
+    """Draw all views both ways and write the results."""
+    load = os.getloadavg()[0]
+    angles = np.linspace(0, 2 * np.pi, VIEWS, endpoint=False)
+    cameras = [Camera.looking_at(volume, (np.sin(a), np.cos(a), 0.15), (0, 0, 1), zoom=1.35) for a in angles]
+    scenes = [Scene(camera, SIDE, SIDE, PRESET) for camera in cameras]
+    CpuEngine().load(volume).render(scenes[0])
+    begin = time.perf_counter()
+    loaded = CpuEngine().load(volume)
+    loaded.render(scenes[1])
+    first_ms = 1e3 * (time.perf_counter() - begin)
+    loaded.render(replace(scenes[0], tier=Tier.MOTION))
+    begin = time.perf_counter()
+    vtk = FixedPoint(volume)
+    vtk.prepare(scenes[1])
+    vtk.draw()
+    vtk_first_ms = 1e3 * (time.perf_counter() - begin)
+    ours, moving, theirs, covered, likeness = [], [], [], [], []
+    for number, scene in enumerate(scenes):
+        # Side by side, view by view, so that a busy machine is busy for both.
+        ours.append(time_ms(lambda scene=scene: loaded.render(scene)))  # type: ignore[misc]  # bound at once
+        vtk.look(scene)
+        theirs.append(time_ms(vtk.draw))
+        moving.append(time_ms(lambda scene=scene: loaded.render(replace(scene, tier=Tier.MOTION))))  # type: ignore[misc]
+        if number in JUDGED:
+            reference, mask = draw_reference(volume, scene)
+            covered.append(float(mask.mean()))
+            likeness.append(
+                [object_ssim(loaded.render(scene).rgb, reference, mask), object_ssim(vtk.grab(), reference, mask)]
+            )
+    like, vtk_like = np.mean(likeness, axis=0)
+    least, moving_bar = BARS[name]
+    details: dict[str, Any] = {
+        "shape_kji": volume.shape_kji,
+        "object_share": round(float(np.mean(covered)), 3),
+        "views_ms": [round(t, 1) for t in ours],
+        "peer_views_ms": [round(t, 1) for t in theirs],
+        "peer_first_ms": round(vtk_first_ms, 1),
+    }
+    peer = "VTK fixed-point ray caster"
+
+    def write(
+        what: str, unit: str, value: float, other: float | None, bar: float | None, *, higher: bool = False
+    ) -> None:
+        write_result(
+            f"render_volume_{name}_{what}",
+            unit=unit,
+            better="higher" if higher else "lower",
+            ours=value,
+            peer=other,
+            peer_name=peer if other else "",
+            bar=bar,
+            load_before=load,
+            details=details,
+        )
+
+    write("settled", "ms a frame", float(np.mean(ours)), float(np.mean(theirs)), 0.5 * float(np.mean(theirs)))
+    write("likeness", "SSIM", float(like), float(vtk_like), least, higher=True)
+    write("moving", "ms a frame", float(np.mean(moving)), None, moving_bar)
+    write("first", "ms", first_ms, vtk_first_ms, None if least is None else 250.0)
+
+
+def main() -> None:
+    """Measure a phantom and, where they are, two real patients."""
+    measure("phantom", generate_pelvis(11, shape_kji=(100, 256, 256), spacing_ijk_mm=(1.6, 1.6, 2.4)).volume)
+    for name, series in (("pelvis", "ct-pelvis-vhf"), ("chest", "ct-chest-lidc0314")):
+        volume = read_series(series)
+        if volume is not None:
+            measure(name, volume)
+
+
+if __name__ == "__main__":
+    main()
