@@ -124,13 +124,15 @@ def ray_box(  # noqa: PLR0917  # kernels take no objects
 
 
 @kernel
-def _steps_out(x: Any, dx: Any, brick: Any, distance: Any) -> Any:
-    """Return how many steps lead out of the empty bricks around one, along one axis."""
-    if dx > np.float32(1e-6):
-        return (np.float32((brick + distance) << SHIFT) - x) / dx
-    if dx < np.float32(-1e-6):
-        return (np.float32((brick - distance + 1) << SHIFT) - x) / dx
-    return _FAR
+def _steps_out(x: Any, inverse: Any, brick: Any, distance: Any) -> Any:
+    """Return how many steps lead out of the empty bricks around one, along one axis; `inverse` is steps a voxel."""
+    edge = brick + distance if inverse > _ZERO else brick - distance + 1
+    return (np.float32(edge << SHIFT) - x) * inverse
+
+
+@kernel
+def _inverse(dx: Any) -> Any:
+    return _ONE / dx if abs(dx) > np.float32(1e-6) else np.float32(1e6)
 
 
 @kernel
@@ -209,6 +211,7 @@ def cast_band(  # noqa: C901, PLR0917  # one loop, all in registers; kernels tak
                     dx *= step
                     dy *= step
                     dz *= step
+                    ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
                     count = int(np.ceil((end - begin) / step))
                     if mesh_depth is not None and mesh_rgba[row, column, 3] > np.float32(0.995):
                         count = min(count, int(np.ceil((mesh_at - begin) / step)))
@@ -227,9 +230,9 @@ def cast_band(  # noqa: C901, PLR0917  # one loop, all in registers; kernels tak
                         distance = int(distances[np.uint64(k >> SHIFT), np.uint64(j >> SHIFT), np.uint64(i >> SHIFT)])
                         if distance > 0 and not has_before:
                             leap = min(
-                                _steps_out(x, dx, i >> SHIFT, distance),
-                                _steps_out(y, dy, j >> SHIFT, distance),
-                                _steps_out(z, dz, k >> SHIFT, distance),
+                                _steps_out(x, ix, i >> SHIFT, distance),
+                                _steps_out(y, iy, j >> SHIFT, distance),
+                                _steps_out(z, iz, k >> SHIFT, distance),
                             )
                             n += 1 + int(max(_ZERO, min(leap, np.float32(1e6))))
                             on_face = False
@@ -422,6 +425,7 @@ def project_band(  # noqa: PLR0917  # kernels take no objects
             dx *= step
             dy *= step
             dz *= step
+            ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
             count = int(np.ceil((end - begin) / step))
             best = -_FAR
             n = 0
@@ -436,9 +440,9 @@ def project_band(  # noqa: PLR0917  # kernels take no objects
                     <= best
                 ):
                     leap = min(
-                        _steps_out(x, dx, i >> SHIFT, 1),
-                        _steps_out(y, dy, j >> SHIFT, 1),
-                        _steps_out(z, dz, k >> SHIFT, 1),
+                        _steps_out(x, ix, i >> SHIFT, 1),
+                        _steps_out(y, iy, j >> SHIFT, 1),
+                        _steps_out(z, iz, k >> SHIFT, 1),
                     )
                     n += 1 + int(max(_ZERO, min(leap, np.float32(1e6))))
                     continue

@@ -134,7 +134,7 @@ class VtkVolume:
         self._renderer.SetBackground(*(part / 255 for part in scene.background))
         width, height = scene.frame_size
         self._window.SetSize(width, height)
-        aim(self._renderer, scene, preset.shading or Shading())
+        aim(self._renderer, scene)
         self._window.Render()
         grab = vtkWindowToImageFilter()
         grab.SetInput(self._window)
@@ -214,7 +214,7 @@ def property_of(preset: Preset, overlay: LabelOverlay | None = None) -> Any:
     made.SetInterpolationTypeToLinear()
     if preset.shading is not None:
         made.ShadeOn()
-        made.SetAmbient(0.0)
+        made.SetAmbient(preset.shading.ambient)
         made.SetDiffuse(preset.shading.diffuse)
         made.SetSpecular(preset.shading.specular)
         made.SetSpecularPower(preset.shading.power)
@@ -250,7 +250,7 @@ def actor_of(mesh: SurfaceMesh, shading: Shading) -> Any:
     look = actor.GetProperty()
     look.SetColor(*mesh.colour[:3])
     look.SetOpacity(mesh.colour[3])
-    look.SetAmbient(0.0)
+    look.SetAmbient(shading.ambient)
     look.SetDiffuse(shading.diffuse)
     look.SetSpecular(shading.specular)
     look.SetSpecularPower(shading.power)
@@ -261,8 +261,8 @@ def actor_of(mesh: SurfaceMesh, shading: Shading) -> Any:
     return actor
 
 
-def aim(renderer: Any, scene: Scene, shading: Shading) -> None:
-    """Set a vtkRenderer's camera, clipping range and lights as the scene and its shading say."""
+def aim(renderer: Any, scene: Scene) -> None:
+    """Set a vtkRenderer's camera, clipping range and lamp."""
     from vtkmodules.vtkRenderingCore import vtkLight
 
     eye, camera = scene.camera, renderer.GetActiveCamera()
@@ -274,13 +274,8 @@ def aim(renderer: Any, scene: Scene, shading: Shading) -> None:
     camera.SetViewAngle(eye.view_angle_deg)
     renderer.ResetCameraClippingRange()
     renderer.RemoveAllLights()
-    # VTK adds ambient light without the tissue's colour: a weak second lamp at the eye stands in its place.
-    lamps = [(shading.light, 1.0, 1.0), ((0.0, 0.0, 1.0), shading.ambient / max(shading.diffuse, 1e-3), 0.0)]
-    for position, intensity, shine in lamps:
-        light = vtkLight()
-        light.SetLightTypeToCameraLight()
-        light.SetPosition(*position)
-        light.SetFocalPoint(0.0, 0.0, 0.0)
-        light.SetIntensity(intensity)
-        light.SetSpecularColor(shine, shine, shine)
-        renderer.AddLight(light)
+    # VTK's volume mapper lights slanted surfaces too weakly by any other lamp than one at the eye, and then adds ambient
+    # light without the tissue's colour: a preset's off-axis light is moved to the eye here.
+    light = vtkLight()
+    light.SetLightTypeToHeadlight()
+    renderer.AddLight(light)
