@@ -115,10 +115,10 @@ PRESETS: Final = MappingProxyType(
             ),
         ),
         "CT-Soft-Tissue": Preset(
-            opacity=((-250, 0.0), (-120, 0.02), (-20, 0.05), (40, 0.10), (110, 0.14), (200, 0.5), (500, 0.9)),
+            opacity=((-320, 0.0), (-180, 0.08), (-60, 0.12), (40, 0.16), (110, 0.2), (200, 0.5), (500, 0.9)),
             colour=(
-                (-250, 0.80, 0.56, 0.42),
-                (-60, 0.90, 0.68, 0.50),
+                (-320, 0.88, 0.66, 0.52),
+                (-60, 0.92, 0.70, 0.52),
                 (40, 0.78, 0.36, 0.28),
                 (140, 0.86, 0.52, 0.40),
                 (260, 0.93, 0.86, 0.74),
@@ -147,7 +147,7 @@ PRESETS: Final = MappingProxyType(
                 (900, 0.98, 0.95, 0.88),
             ),
         ),
-        "CT-MIP": Preset(opacity=((-120, 0.0), (1100, 1.0)), colour=_GREY, shading=None, blend=Blend.MIP),
+        "CT-MIP": Preset(opacity=((-200, 0.0), (1500, 1.0)), colour=_GREY, shading=None, blend=Blend.MIP),
         "CT-MinIP": Preset(opacity=((-1010, 0.0), (-650, 1.0)), colour=_GREY, shading=None, blend=Blend.MINIP),
         "MR-Default": Preset(
             opacity=((0.12, 0.0), (0.25, 0.04), (0.45, 0.16), (0.75, 0.45), (1.0, 0.7)),

@@ -26,7 +26,7 @@ from gantry_render.scene import LabelOverlay, Scene, Tier
 _T = TypeVar("_T")
 
 # Steps as a part of the smallest voxel spacing: the tables allow long ones, thin cortex does not.
-_STEP: Final = 0.7
+_STEP: Final = 0.75
 # Moving frames go through a volume of half the resolution if it is still one.
 _HALVED_FROM: Final = 16
 # What is kept per volume, least recently used out: distance fields, tables, overlays.

@@ -16,8 +16,8 @@ ORIGIN, ORIGIN_X, ORIGIN_Y, TOWARDS, TOWARDS_X, TOWARDS_Y, LOW, HIGH, SAMPLED_LO
 STEP, NEAR, LEVEL_LOW, LEVEL_SCALE, AMBIENT, DIFFUSE, SPECULAR, FLAT = range(8)
 # Light left below which what lies behind is taken to look like what lies before, and the share of a pixel from which
 # a step is worth a gradient of its own instead of the light on the step before.
-_SPENT = np.float32(0.02)
-_UNLIT = np.float32(0.02)
+_SPENT = np.float32(0.04)
+_UNLIT = np.float32(0.01)
 _ZERO, _ONE, _HALF, _FAR = np.float32(0), np.float32(1), np.float32(0.5), np.float32(1e30)
 _FACES_KEPT = 6
 # Neighbouring rays share cache lines: pixels are visited in squares of this edge.
