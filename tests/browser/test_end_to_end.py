@@ -111,7 +111,8 @@ def test_findings_of_a_real_ct_are_seen_judged_and_shared_when_its_folder_is_dro
     reader.wait_for_picture()
     expect(page.get_by_test_id("patient-id")).to_have_text(slab.patient_id)
     reader.wait_for_overlay()
-    assert reader.slice_number() == expected_slice(stack, "north", slab.study_uid)
+    key_slice = expected_slice(stack, "north", slab.study_uid)
+    reader.until(lambda: reader.slice_number() == key_slice, "the slice where the finding is seen best")
     page.screenshot(path=pictures / "viewer.png")
     shown = reader.painted()
     page.get_by_test_id("overlay-toggle").click()
@@ -300,6 +301,10 @@ def swipe(reader: Reader, dy: int) -> None:
     touch("touchStart", {"x": x, "y": y})
     for step in range(1, 9):
         touch("touchMove", {"x": x, "y": y + dy * step / 8})
+        reader.page.wait_for_timeout(20)
+    # The finger rests before it lifts: after a fling Chromium takes the next tap for its end.
+    reader.page.wait_for_timeout(200)
+    touch("touchMove", {"x": x, "y": y + dy})
     touch("touchEnd")
 
 
