@@ -216,6 +216,8 @@ class EventsConsumer(AsyncWebsocketConsumer):
         for subscription in list(self.subscriptions.values()):
             while True:
                 events = await in_thread(self._events_after, subscription)
+                if self.subscriptions.get(subscription.stream) is not subscription:
+                    break  # unsubscribed while the rows were read
                 for seq, name, data in events:
                     subscription.seq = seq
                     if data is not None:
