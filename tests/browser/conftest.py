@@ -43,14 +43,16 @@ def stack() -> WholeStack:
     return shared_stack()
 
 
-@pytest.fixture(scope="session")
+# Playwright's synchronous interface keeps an event loop running in this thread for as long as it is open, and
+# Django refuses to touch the database there: it is closed with the module, not with the run.
+@pytest.fixture(scope="module")
 def playwright(stack: WholeStack) -> Iterator[Playwright]:
     """Playwright, without browsers of its own."""
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
     """The browser of this machine."""
     browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(_FLAGS))
