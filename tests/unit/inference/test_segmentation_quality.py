@@ -58,6 +58,7 @@ def test_classical_labels_follow_the_bone_when_there_is_no_contrast_agent() -> N
     quality = compare(
         labels.bone_kji & ~labels.unsure_kji, phantom.bone_kji, (1.3, 1.3, 1.3), ignored_kji=labels.unsure_kji
     )
-    assert quality.dice > 0.85
-    assert quality.surface_dice > 0.9
+    assert quality.dice > 0.93
+    # The closing that fills marrow also bridges the joint space of the hip: a tenth of the surface.
+    assert quality.surface_dice > 0.85
     assert not (labels.bone_kji & labels.unsure_kji).any()
