@@ -25,6 +25,8 @@ def configure_telemetry() -> None:
     logging.getLogger("uvicorn.access").disabled = True
     # The queue's own lines hold the arguments and signatures of jobs.
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    # It says which images it copies from, and those UIDs are a patient's.
+    logging.getLogger("highdicom").setLevel(logging.WARNING)
     # These libraries quote offending values in their warnings, and values are patient data.
     warnings.filterwarnings("ignore", module=r"(highdicom|pydicom)(\.|$)")
     # WhiteNoise answers with files read synchronously, which is what is wanted for files.
