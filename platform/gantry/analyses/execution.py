@@ -282,6 +282,8 @@ class _Run:
         def progress(done: int, total: int) -> None:
             self._report(Stage.INFER, _READ_SHARE + _INFER_SHARE * done / total)
 
+        # Every stage is told when it begins; within one, not more often than people can see.
+        self._report(Stage.INFER, _READ_SHARE, force=True)
         spec = Spec(PreprocessSpec.from_card(card.preprocess), PostprocessSpec.from_card(card.postprocess))
         result = segment_volume(volume, spec=spec, infer_batch=infer, on_progress=progress)
         self.timings.seconds.update(result.timings_s)
