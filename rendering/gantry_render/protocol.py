@@ -539,7 +539,7 @@ def parse_client_message(text: str) -> ClientMessage:
     try:
         raw = json.loads(text, parse_constant=_refuse_constant)
         kind = raw["type"]
-        parse = _PARSERS.get(kind) if isinstance(kind, str) else None
+        parse = _PARSERS.get(kind)
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ProtocolError("message.malformed", "A message is a JSON object with a type.") from None
     if parse is None:
@@ -547,7 +547,9 @@ def parse_client_message(text: str) -> ClientMessage:
     try:
         return parse(_Reader(raw))
     except (ValueError, TypeError, KeyError, OverflowError):
-        raise ProtocolError("message.malformed", f"A {kind} message lacks something, or holds what it may not.") from None
+        raise ProtocolError(
+            "message.malformed", f"A {kind} message lacks something, or holds what it may not."
+        ) from None
 
 
 def _refuse_constant(name: str) -> float:
@@ -644,9 +646,7 @@ def _parse_state(raw: _Reader) -> State:
         region = raw.reals("region", 4) if raw.has("region") else None
         if region is not None and not (region[2] > 0 and region[3] > 0):
             raise ValueError("region")
-        return StackState(
-            raw.whole("frame", 0, 1 << 24), raw.size(), region, _parse_voi(raw), raw.flag("invert")
-        )
+        return StackState(raw.whole("frame", 0, 1 << 24), raw.size(), region, _parse_voi(raw), raw.flag("invert"))
     if kind == "plane":
         return PlaneState(
             raw.reals("center_lps_mm", 3),
