@@ -25,7 +25,7 @@ import base64
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum, IntFlag, StrEnum
 from typing import Any, Final, Literal, TypeAlias
@@ -711,7 +711,7 @@ def _parse_probe(raw: _Reader) -> Probe:
     )
 
 
-_PARSERS: Final = {
+_PARSERS: Final[Mapping[str, Callable[[_Reader], ClientMessage]]] = {
     "hello": _parse_hello,
     "view": _parse_view,
     "drop": lambda raw: Drop(raw.whole("view", 0, MAX_VIEWS - 1)),
