@@ -17,9 +17,6 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # s
 
 from gantry.vault import s3
 from gantry.vault.key_directory import DirectoryKeyStore
-from gantry.vault.object_directory import DirectoryObjectStore
-from gantry.vault.object_s3 import PART_BYTES, S3ObjectStore
-from gantry.vault.objects import ObjectName, ObjectStore
 from gantry.vault.public import (
     StoreFullError,
     Vault,
@@ -31,6 +28,9 @@ from gantry.vault.public import (
     build_vault,
     general_key_id,
 )
+from gantry_storage.object_directory import DirectoryObjectStore
+from gantry_storage.object_s3 import PART_BYTES, S3ObjectStore
+from gantry_storage.objects import ObjectName, ObjectStore
 from s3_server import S3Server, set_credentials
 
 BUCKET = "objects"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gantry.vault.s3 import build_client
+from gantry_storage.s3 import build_client
 
 ACCESS_KEY, SECRET_KEY = "gantrytestaccess", "gantrytestsecret"
 

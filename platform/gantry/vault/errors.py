@@ -1,58 +1,39 @@
-"""What can go wrong in the vault. No message carries a key, a patient or a path."""
+"""What can go wrong in the vault. No message carries a key, a patient or a path.
+
+Keys fail in the same ways as the objects that they open, so the errors of the object store are the vault's own.
+"""
 
 from __future__ import annotations
 
-from gantry.kernel.errors import ErrorKind, GantryError
+from gantry_storage.errors import (
+    ObjectCorruptError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StorageError,
+    StorageUnavailableError,
+    StoreFullError,
+)
 
+VaultError = StorageError
+VaultNotFoundError = ObjectNotFoundError
+VaultExistsError = ObjectExistsError
+VaultCorruptError = ObjectCorruptError
+VaultUnavailableError = StorageUnavailableError
 
-class VaultError(GantryError):
-    """Root of the vault's errors."""
-
-    code = "vault.error"
-    kind = ErrorKind.UNAVAILABLE
-    title = "The vault could not do this"
-
-
-class VaultNotFoundError(VaultError):
-    """No such object, key or tenant."""
-
-    code = "vault.not_found"
-    kind = ErrorKind.NOT_FOUND
-    title = "Not found"
-
-
-class VaultExistsError(VaultError):
-    """An object of this name exists; objects are never overwritten."""
-
-    code = "vault.exists"
-    kind = ErrorKind.CONFLICT
-    title = "This object exists already"
-
-
-class VaultCorruptError(VaultError):
-    """Stored bytes are not what was written, or were opened as something that they are not."""
-
-    code = "vault.corrupt"
-    title = "Stored data failed its integrity check"
+__all__ = [
+    "KeyDestroyedError",
+    "StoreFullError",
+    "VaultCorruptError",
+    "VaultError",
+    "VaultExistsError",
+    "VaultNotFoundError",
+    "VaultUnavailableError",
+]
 
 
 class KeyDestroyedError(VaultError):
     """The key was destroyed on purpose; what it protected cannot be read by anybody."""
 
     code = "vault.key_destroyed"
-    kind = ErrorKind.NOT_FOUND
+    kind = "not_found"
     title = "This data has been erased"
-
-
-class VaultUnavailableError(VaultError):
-    """The store or key service did not answer, or refuses to serve in its present state."""
-
-    code = "vault.unavailable"
-    title = "Storage is not available"
-
-
-class StoreFullError(VaultError):
-    """No room is left for this write; nothing of it was kept."""
-
-    code = "vault.full"
-    title = "Storage is full"

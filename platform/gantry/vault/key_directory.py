@@ -8,8 +8,8 @@ from pathlib import Path
 from uuid import UUID
 
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
-from gantry.vault.files import PrivateTree, translate_os_errors
 from gantry.vault.key_hierarchy import HierarchicalKeyStore, KeyPath, Shelf
+from gantry_storage.files import PrivateTree, translate_os_errors
 
 
 class DirectoryKeyStore(HierarchicalKeyStore):

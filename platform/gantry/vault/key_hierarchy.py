@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.vault.errors import KeyDestroyedError, VaultCorruptError, VaultNotFoundError
 from gantry.vault.keys import Erasure, general_key_id
-from gantry.vault.secret import KEY_BYTES, Secret
+from gantry_storage.secret import KEY_BYTES, Secret
 
 MAX_CACHE_TTL_S: Final = 60.0
 _NONCE_BYTES: Final = 12

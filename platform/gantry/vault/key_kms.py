@@ -10,7 +10,7 @@ from uuid import UUID
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.vault.errors import VaultCorruptError, VaultNotFoundError, VaultUnavailableError
 from gantry.vault.key_hierarchy import HierarchicalKeyStore, KeyPath, Shelf
-from gantry.vault.s3 import FAILURES, S3Client, list_all, translate, translate_s3_errors
+from gantry_storage.s3 import FAILURES, S3Client, list_all, translate, translate_s3_errors
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

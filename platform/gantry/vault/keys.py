@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from gantry.vault.secret import Secret
+from gantry_storage.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

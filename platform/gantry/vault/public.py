@@ -11,10 +11,10 @@ from gantry.vault.errors import (
     VaultUnavailableError,
 )
 from gantry.vault.keys import Erasure, KeyStore, general_key_id
-from gantry.vault.objects import BlobInfo, ObjectName, ObjectStore
-from gantry.vault.sealed import SealedObject, SealedReader, SealedWriter
-from gantry.vault.secret import Secret
 from gantry.vault.service import StoredRef, Vault, VaultConfig, build_vault
+from gantry_storage.objects import BlobInfo, ObjectName, ObjectStore
+from gantry_storage.sealed import SealedObject, SealedReader, SealedWriter
+from gantry_storage.secret import Secret
 
 __all__ = [
     "BlobInfo",

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from gantry.vault.key_directory import DirectoryKeyStore
 from gantry.vault.keys import KeyStore
-from gantry.vault.object_directory import DirectoryObjectStore
-from gantry.vault.objects import ObjectName, ObjectStore
-from gantry.vault.sealed import SealedObject, SealedReader, SealedWriter
+from gantry_storage.objects import ObjectName, ObjectStore
+from gantry_storage.sealed import SealedObject, SealedReader, SealedWriter
+from gantry_storage.store import StoreConfig, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _build_keys(config: VaultConfig) -> KeyStore:
     if config.keys_path is not None:
         return DirectoryKeyStore(config.keys_path)
     from gantry.vault.key_kms import KmsKeyStore  # boto3 is loaded only where it is used
-    from gantry.vault.s3 import build_client
+    from gantry_storage.s3 import build_client
 
     assert config.key_bucket is not None
     assert config.kms_key_id is not None
@@ -139,11 +139,13 @@ def _build_keys(config: VaultConfig) -> KeyStore:
 
 
 def _build_objects(config: VaultConfig) -> ObjectStore:
-    if config.objects_path is not None and config.kind == "directory":
-        return DirectoryObjectStore(config.objects_path)
-    from gantry.vault.object_s3 import S3ObjectStore
-    from gantry.vault.s3 import build_client
-
-    assert config.bucket is not None
-    client = build_client("s3", region=config.region, endpoint_url=config.endpoint_url)
-    return S3ObjectStore(client, config.bucket, config.prefix)
+    return open_store(
+        StoreConfig(
+            kind=config.kind,
+            path=config.objects_path,
+            endpoint_url=config.endpoint_url,
+            region=config.region,
+            bucket=config.bucket,
+            prefix=config.prefix,
+        )
+    )

@@ -206,8 +206,8 @@ def test_absence_looks_the_same_at_every_level(reader: Client) -> None:
 
 
 def test_lost_object_is_an_answer_when_it_cannot_be_read(trail_of: Callable[[World], Trail]) -> None:
-    from gantry.vault.objects import ObjectName
     from gantry.vault.public import get_vault
+    from gantry_storage.objects import ObjectName
 
     world = make_world()
     series = make_ct(1)

@@ -418,7 +418,7 @@ async def _lose_connection(world: World, sent: bytes) -> None:
 @pytest.fixture
 def failing_store(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception, int], None]:
     """Return a function that makes the object store fail from the n-th commit on."""
-    from gantry.vault.object_directory import DirectoryBlobWriter
+    from gantry_storage.object_directory import DirectoryBlobWriter
 
     real = DirectoryBlobWriter.commit
 

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from gantry.vault.key_directory import DirectoryKeyStore
-from gantry.vault.object_directory import DirectoryObjectStore
-from gantry.vault.objects import ObjectName
 from gantry.vault.public import Vault
+from gantry_storage.object_directory import DirectoryObjectStore
+from gantry_storage.objects import ObjectName
 
 
 @dataclass(frozen=True)

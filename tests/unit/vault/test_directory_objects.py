@@ -14,16 +14,16 @@ from uuid import uuid4
 
 import pytest
 
-from gantry.vault.object_directory import DirectoryObjectStore
-from gantry.vault.objects import ObjectName
 from gantry.vault.public import VaultUnavailableError
+from gantry_storage.object_directory import DirectoryObjectStore
+from gantry_storage.objects import ObjectName
 
-PLATFORM = Path(__file__).parents[3] / "platform"
+RENDERING = Path(__file__).parents[3] / "rendering"
 WRITER = """
 import sys, uuid
 from pathlib import Path
-from gantry.vault.object_directory import DirectoryObjectStore
-from gantry.vault.objects import ObjectName
+from gantry_storage.object_directory import DirectoryObjectStore
+from gantry_storage.objects import ObjectName
 writer = DirectoryObjectStore(Path(sys.argv[1])).create(ObjectName(uuid.UUID(sys.argv[2]), uuid.uuid4()))
 """
 
@@ -31,7 +31,7 @@ writer = DirectoryObjectStore(Path(sys.argv[1])).create(ObjectName(uuid.UUID(sys
 def run_child(code: str, *args: str, wrap: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*wrap, sys.executable, "-c", WRITER + code, *args],
-        env={**os.environ, "PYTHONPATH": str(PLATFORM)},
+        env={**os.environ, "PYTHONPATH": str(RENDERING)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -43,7 +43,7 @@ def test_no_object_is_visible_when_its_writer_is_killed(tmp_path: Path) -> None:
     code = "writer.write(bytes(1 << 20)); print('written', flush=True); sys.stdin.read()"
     child = subprocess.Popen(
         [sys.executable, "-c", WRITER + code, str(tmp_path / "objects"), str(tenant_id)],
-        env={**os.environ, "PYTHONPATH": str(PLATFORM)},
+        env={**os.environ, "PYTHONPATH": str(RENDERING)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

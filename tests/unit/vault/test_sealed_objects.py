@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gantry.vault.objects import ObjectName, ObjectStore
 from gantry.vault.public import (
     SealedObject,
     SealedReader,
@@ -24,7 +23,8 @@ from gantry.vault.public import (
     VaultCorruptError,
     VaultNotFoundError,
 )
-from gantry.vault.sealed import CHUNK_BYTES, TAG_BYTES, stored_size
+from gantry_storage.objects import ObjectName, ObjectStore
+from gantry_storage.sealed import CHUNK_BYTES, TAG_BYTES, stored_size
 
 SMALL_CHUNK = 1024
 HEADER_BYTES = stored_size(0) - TAG_BYTES

@@ -14,6 +14,7 @@ from gantry.foundation.boundary import RefusalNotRecordedError, record_refusal
 from gantry.foundation.web.correlation import correlation_id
 from gantry.kernel.decision import Refused
 from gantry.kernel.errors import HTTP_STATUS, ErrorKind, GantryError, NotFoundError
+from gantry_storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -86,6 +87,8 @@ def as_gantry_error(error: Exception) -> GantryError:
     """Translate the frameworks' errors into ours; what is unknown is logged and unexpected."""
     if isinstance(error, GantryError):
         return error
+    if isinstance(error, StorageError):
+        return _plain(ErrorKind(error.kind), error.code, error.title, str(error))
     if isinstance(error, Http404):
         return NotFoundError()
     if isinstance(error, (exceptions.NotAuthenticated, exceptions.AuthenticationFailed)):

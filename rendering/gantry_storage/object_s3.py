@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
-from gantry.kernel.clock import SYSTEM_CLOCK, Clock
-from gantry.vault.errors import VaultError, VaultExistsError, VaultNotFoundError
-from gantry.vault.objects import BlobInfo, ObjectName
-from gantry.vault.s3 import FAILURES, S3Client, list_all, translate, translate_s3_errors
+from gantry_storage.errors import ObjectExistsError, ObjectNotFoundError, StorageError
+from gantry_storage.objects import BlobInfo, ObjectName
+from gantry_storage.s3 import FAILURES, S3Client, list_all, translate, translate_s3_errors
 
 PART_BYTES: Final = 8 * 1024 * 1024
 """A blob up to this size is one PUT; a larger one is sent in parts of it (S3 allows 10,000: 80 GiB)."""
@@ -30,11 +30,10 @@ class S3ObjectStore:
     The bucket needs a lifecycle rule or `sweep_partials` for parts that a killed writer left.
     """
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str = "objects", *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, client: S3Client, bucket: str, prefix: str = "objects") -> None:
         self._client = client
         self._bucket = bucket
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
-        self._clock = clock
 
     def create(self, name: ObjectName) -> S3BlobWriter:
         return S3BlobWriter(self._client, self._at(name))
@@ -58,7 +57,7 @@ class S3ObjectStore:
                 yield BlobInfo(name, entry["Size"], entry["LastModified"].astimezone(UTC))
 
     def sweep_partials(self, older_than: timedelta) -> int:
-        oldest = self._clock.now() - older_than
+        oldest = datetime.fromtimestamp(time.time(), UTC) - older_than
         swept = 0
         for upload in list(self._uploads()):
             if _aware(upload["Initiated"]) <= oldest:
@@ -152,13 +151,13 @@ class S3BlobWriter:
             call(**self._at, **request, IfNoneMatch="*")
         except FAILURES as error:
             failure = translate(error)
-            if isinstance(failure, VaultExistsError | VaultNotFoundError) and self._is_mine():
+            if isinstance(failure, ObjectExistsError | ObjectNotFoundError) and self._is_mine():
                 return  # the first attempt got through and its answer was lost
             raise failure from error
 
     def _refuse_existing(self) -> None:
         if _head(self._client, self._at) is not None:
-            raise VaultExistsError("An object of this name exists already.")
+            raise ObjectExistsError("An object of this name exists already.")
 
     def _is_mine(self) -> bool:
         head = _head(self._client, self._at) or {}
@@ -174,7 +173,7 @@ class S3BlobReader:
         self._at = at
         try:
             self._head, total = self._get(0, _HEAD_BYTES)
-        except VaultError as error:
+        except StorageError as error:
             if not _is_empty_range(error):
                 raise
             self._head, total = b"", 0
@@ -216,11 +215,11 @@ def _head(client: S3Client, at: dict[str, str]) -> Mapping[str, Any] | None:
     try:
         with translate_s3_errors():
             return client.head_object(**at)
-    except VaultNotFoundError:
+    except ObjectNotFoundError:
         return None
 
 
-def _is_empty_range(error: VaultError) -> bool:
+def _is_empty_range(error: StorageError) -> bool:
     """Tell whether a range was refused because the blob is empty (416)."""
     answer = getattr(error.__cause__, "response", {})
     return answer.get("Error", {}).get("Code") in ("InvalidRange", "416")

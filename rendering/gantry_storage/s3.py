@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # ships no types
 
-from gantry.vault.errors import (
+from gantry_storage.errors import (
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StorageError,
+    StorageUnavailableError,
     StoreFullError,
-    VaultError,
-    VaultExistsError,
-    VaultNotFoundError,
-    VaultUnavailableError,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ FAILURES: Final = (BotoCoreError, ClientError)
 
 
 class S3Client(Protocol):
-    """The operations of a boto3 S3 client that the vault calls."""
+    """The operations of a boto3 S3 client that the store calls."""
 
     def put_object(self, **request: object) -> Mapping[str, Any]: ...
 
@@ -74,21 +74,21 @@ def build_client(service: str, *, region: str | None, endpoint_url: str | None =
     )
 
 
-def translate(error: Exception) -> VaultError:
-    """Return the vault's own error for one that a boto3 client raised."""
+def translate(error: Exception) -> StorageError:
+    """Return the store's own error for one that a boto3 client raised."""
     code = _code(error)
     if code in _NOT_FOUND:
-        return VaultNotFoundError("There is no such object.")
+        return ObjectNotFoundError("There is no such object.")
     if code in _EXISTS:
-        return VaultExistsError("An object of this name exists already.")
+        return ObjectExistsError("An object of this name exists already.")
     if code in _FULL:
         return StoreFullError("There is no room left in the object store.")
-    return VaultUnavailableError(f"The object store did not do this ({code}).")
+    return StorageUnavailableError(f"The object store did not do this ({code}).")
 
 
 @contextlib.contextmanager
 def translate_s3_errors() -> Iterator[None]:
-    """Turn what a boto3 client raises into the vault's own errors."""
+    """Turn what a boto3 client raises into the store's own errors."""
     try:
         yield
     except FAILURES as error:

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from gantry.vault.errors import StoreFullError, VaultUnavailableError
+from gantry_storage.errors import StorageUnavailableError, StoreFullError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -19,13 +19,13 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def translate_os_errors() -> Iterator[None]:
-    """Turn `OSError` into the vault's own errors.
+    """Turn `OSError` into the store's own errors.
 
     Raises
     ------
     StoreFullError
         The disk or the quota is full.
-    VaultUnavailableError
+    StorageUnavailableError
         Anything else: permissions, input/output, a link where a file of ours should be.
     """
     try:
@@ -34,7 +34,7 @@ def translate_os_errors() -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StoreFullError("There is no room left on the storage disk.") from error
         reason = errno.errorcode.get(error.errno or 0, "unknown")
-        raise VaultUnavailableError(f"The storage directory cannot be used ({reason}).") from error
+        raise StorageUnavailableError(f"The storage directory cannot be used ({reason}).") from error
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
@@ -54,7 +54,7 @@ class PrivateTree:
 
     Raises
     ------
-    VaultUnavailableError
+    StorageUnavailableError
         `root` is a link, belongs to somebody else, or is open to others.
     """
 
@@ -68,7 +68,7 @@ class PrivateTree:
             finally:
                 os.close(fd)
         if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
-            raise VaultUnavailableError(
+            raise StorageUnavailableError(
                 "A vault directory must belong to the user that runs Gantry and be closed to all others (mode 0700)."
             )
 

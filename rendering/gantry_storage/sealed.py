@@ -25,9 +25,9 @@ from uuid import UUID, uuid4
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gantry.vault.errors import VaultCorruptError
-from gantry.vault.objects import ObjectName, ObjectStore
-from gantry.vault.secret import Secret
+from gantry_storage.errors import ObjectCorruptError
+from gantry_storage.objects import ObjectName, ObjectStore
+from gantry_storage.secret import Secret
 
 CHUNK_BYTES: Final = 64 * 1024
 TAG_BYTES: Final = 16
@@ -123,9 +123,9 @@ class SealedWriter:
 
         Raises
         ------
-        VaultExistsError
+        ObjectExistsError
             An object of this name exists; it is unchanged.
-        StoreFullError, VaultUnavailableError
+        StoreFullError, StorageUnavailableError
             Nothing was kept.
         """
         self._require_open()
@@ -184,9 +184,9 @@ class SealedReader:
 
     Raises
     ------
-    VaultNotFoundError
+    ObjectNotFoundError
         There is no such object.
-    VaultCorruptError
+    ObjectCorruptError
         Its size or header is not the one of a sealed object of `size_bytes`.
     """
 
@@ -198,7 +198,7 @@ class SealedReader:
             header = self._blob.read_range(0, _HEADER.size)
             self._chunk_bytes = _parse_header(header)
             if self._blob.size != stored_size(size_bytes, self._chunk_bytes):
-                raise VaultCorruptError("A stored object has not the size it was written with.")
+                raise ObjectCorruptError("A stored object has not the size it was written with.")
         except BaseException:
             self._blob.close()
             raise
@@ -210,7 +210,7 @@ class SealedReader:
 
         Raises
         ------
-        VaultCorruptError
+        ObjectCorruptError
             A chunk that holds a part of the range failed its check.
         """
         start, stop = self._bounds(offset, length)
@@ -252,7 +252,7 @@ class SealedReader:
         wanted = plain_bytes + (last - first + 1) * TAG_BYTES
         sealed = memoryview(self._blob.read_range(_HEADER.size + first * sealed_size, wanted))
         if len(sealed) != wanted:
-            raise VaultCorruptError("A stored object ends before its end.")
+            raise ObjectCorruptError("A stored object ends before its end.")
         plain = memoryview(bytearray(plain_bytes))
         for index in range(first, last + 1):
             at = index - first
@@ -280,7 +280,7 @@ class _Chunks:
         try:
             self._cipher.decrypt_into(_nonce(index), sealed, bound, out)
         except InvalidTag:
-            raise VaultCorruptError("A stored object failed its integrity check.") from None
+            raise ObjectCorruptError("A stored object failed its integrity check.") from None
 
 
 def _nonce(index: int) -> bytes:
@@ -296,4 +296,4 @@ def _parse_header(header: bytes) -> int:
         magic, version, chunk_bytes = _HEADER.unpack(header)
         if (magic, version) == (_MAGIC, _VERSION) and _MIN_CHUNK_BYTES <= chunk_bytes <= _MAX_CHUNK_BYTES:
             return int(chunk_bytes)
-    raise VaultCorruptError("A stored object has not the header of one.")
+    raise ObjectCorruptError("A stored object has not the header of one.")

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Final, Self
 from uuid import UUID, uuid4
 
-from gantry.vault.errors import VaultExistsError, VaultNotFoundError
-from gantry.vault.files import PrivateTree, new_file, translate_os_errors, write_all
-from gantry.vault.objects import BlobInfo, ObjectName
+from gantry_storage.errors import ObjectExistsError, ObjectNotFoundError
+from gantry_storage.files import PrivateTree, new_file, translate_os_errors, write_all
+from gantry_storage.objects import BlobInfo, ObjectName
 
 _BLOBS: Final = "blobs"
 _PARTIAL: Final = "partial"
@@ -39,7 +39,7 @@ class DirectoryObjectStore:
         with translate_os_errors():
             fd = self._tree.open_file(*_parts(name))
         if fd is None:
-            raise VaultNotFoundError("There is no such object.")
+            raise ObjectNotFoundError("There is no such object.")
         return DirectoryBlobReader(fd)
 
     def delete(self, name: ObjectName) -> None:
@@ -131,7 +131,7 @@ class DirectoryBlobWriter:
             try:
                 os.link(self._partial, last, src_dir_fd=partial, dst_dir_fd=shard, follow_symlinks=False)
             except FileExistsError:
-                raise VaultExistsError("An object of this name exists already.") from None
+                raise ObjectExistsError("An object of this name exists already.") from None
             assert shard is not None
             os.fsync(shard)
 

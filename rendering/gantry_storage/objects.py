@@ -45,9 +45,9 @@ class BlobWriter(Protocol):
 
         Raises
         ------
-        VaultExistsError
+        ObjectExistsError
             A blob of this name exists; it is unchanged.
-        StoreFullError, VaultUnavailableError
+        StoreFullError, StorageUnavailableError
             Nothing of this blob is visible.
         """
 
@@ -82,7 +82,7 @@ class ObjectStore(Protocol):
         """Begin a blob. The name is claimed at `commit`, not here."""
 
     def open(self, name: ObjectName) -> BlobReader:
-        """Open a blob; `VaultNotFoundError` when there is none."""
+        """Open a blob; `ObjectNotFoundError` when there is none."""
 
     def delete(self, name: ObjectName) -> None:
         """Delete a blob; an absent one is fine."""
