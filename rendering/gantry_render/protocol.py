@@ -233,7 +233,8 @@ class View:
     """The newest state of one view.
 
     `prefetch`: for a stack frame numbers, for a plane distances along its normal from the centre in millimetres.
-    `moving`: a gesture is under way, so nothing settles yet.
+    `moving`: a gesture is under way, so nothing settles yet. `holds`: tier of the picture of this very state that the
+    viewer shows from its cache already, -1 for none; the pod sends only better ones.
     """
 
     view: int
@@ -242,6 +243,7 @@ class View:
     moving: bool = False
     quality: Literal["auto", "lossless"] = "auto"
     prefetch: tuple[float, ...] = ()
+    holds: int = -1
     type: Literal["view"] = "view"
 
 
@@ -724,6 +726,7 @@ def _parse_view(raw: _Reader) -> View:
         raw.flag("moving"),
         raw.one_of("quality", ("auto", "lossless"), "auto"),
         tuple(_real(item, -1e9, 1e9) for item in raw.list_of("prefetch", MAX_PREFETCH)),
+        raw.whole("holds", -1, 3, -1),
     )
 
 

@@ -129,6 +129,7 @@ export interface View {
   moving: boolean;
   quality: "auto" | "lossless";
   prefetch: readonly number[];
+  holds: number;
   type: "view";
 }
 
