@@ -28,6 +28,12 @@ _REFUSED = {
 }
 
 
+LOSSY_TRANSFER_SYNTAXES = frozenset(
+    (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.JPEG2000MC, uid.HTJ2K)
+)
+"""What may have lost something on its way to us, whatever Lossy Image Compression says."""
+
+
 def find_codec(transfer_syntax_uid: str) -> Callable[[bytes, PixelFormat], Frame]:
     """Return the decoder of an encapsulated transfer syntax (PS3.5 A.4).
 

@@ -41,7 +41,7 @@ _PIXEL_TAGS: Final = (
     0x7FE00002,
 )
 _FLOAT_BITS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
-_NATIVE: Final = (
+NATIVE: Final = (
     uid.ExplicitVRLittleEndian,
     uid.ImplicitVRLittleEndian,
     uid.DeflatedExplicitVRLittleEndian,
@@ -80,7 +80,7 @@ def decode_frames(source: Source, frame: int | None = None, *, limits: Limits = 
     _require_within(pixels, 1 if frame is not None else pixels.frames, limits)
     if frame is not None and not 0 <= frame < pixels.frames:
         raise IndexError(f"frame {frame} of {pixels.frames}")
-    if opened.transfer_syntax_uid in _NATIVE:
+    if opened.transfer_syntax_uid in NATIVE:
         with refusing("pixel.corrupt", "The pixel data cannot be read"):
             return _decode_native(opened, pixels, frame)
     codec = find_codec(opened.transfer_syntax_uid)

@@ -44,3 +44,11 @@ class RenderError(ImagingError):
     Codes: `render.bad_window`, `render.bad_viewport`, `render.bad_media_type`,
     `render.bad_quality`, `render.unsupported_photometric`.
     """
+
+
+class PackError(ImagingError):
+    """A volume pack that cannot be read, or not like this.
+
+    Codes: `pack.corrupt`, `pack.unsupported_version`, `pack.too_large`, `pack.no_volume`, `pack.cancelled`. A frame
+    that could not be decoded when the pack was written has the code of that.
+    """

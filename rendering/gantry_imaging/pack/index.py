@@ -1,0 +1,581 @@
+"""What a pack says of its series: kind, geometry, frames, windows, and where everything lies.
+
+The index is written by us and read back as if it were not: `parse_index` checks every number before anything is
+allocated or read by it.
+"""
+
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import Any, Final, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from gantry_imaging.errors import DecodeError, GeometryError, PackError, RenderError
+from gantry_imaging.part10 import DEFAULT_LIMITS
+from gantry_imaging.series import Orientation, Point
+from gantry_imaging.voi import Voi, VoiFunction
+from gantry_imaging.volume import Volume
+
+MAX_INDEX_BYTES: Final = 16 << 20
+MAX_INFLATED_BYTES: Final = 96 << 20
+MAX_FRAMES: Final = 100_000
+BRICK_EDGE: Final = 16
+"""Cells along a brick's edge; a cell lies between eight voxel centres, so that neighbours share their voxels."""
+
+# What blosc2 may add to bytes that do not shrink: its header, and 4 bytes for each block.
+_COMPRESSION_OVERHEAD: Final = 64 << 10
+_CHUNK_TYPES: Final = ("|u1", "<i2", "<u2", "<f4")
+_PHOTOMETRIC: Final = ("MONOCHROME1", "MONOCHROME2", "RGB")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Where compressed values lie, and what they are.
+
+    `crc` is the CRC-32 of the `length` bytes at `offset`; `dtype` the type of the values in numpy's words.
+    """
+
+    offset: int
+    length: int
+    crc: int
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window as the file names it (PS3.3 C.11.2.1.2); not every one can be shown, see `FrameEntry.default_voi`."""
+
+    center: float
+    width: float
+    explanation: str = ""
+    function: str = "LINEAR"
+
+
+@dataclass(frozen=True, slots=True)
+class VoiLut:
+    """An item of a VOI LUT Sequence (PS3.3 C.11.2.1.1): `entries` of `bits` bits, the first for the value `first`."""
+
+    first: int
+    bits: int
+    entries: tuple[int, ...]
+    explanation: str = ""
+
+    def to_voi(self, low: float, high: float) -> Voi:
+        """Return how to show values from `low` to `high` through this table."""
+        item = Dataset()
+        item.add_new("LUTDescriptor", "US", [len(self.entries) % (1 << 16), self.first, self.bits])
+        item.add_new("LUTData", "OW", np.array(self.entries, np.uint16).tobytes())
+        return Voi((low + high) / 2, max(high - low, 1.0), lut=item)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameEntry:
+    """One frame of a pack.
+
+    Parameters
+    ----------
+    frame_number
+        Within the instance, from 1 as DICOM counts.
+    samples
+        1 grey, 3 colour.
+    chunk
+        Its values; None where the frame could not be decoded, which `code` and `sentence` then explain.
+    slope, intercept
+        What still turns the chunk's values into modality units; 1 and 0 where they are.
+    rescale_slope, rescale_intercept
+        What the file says, for people to read.
+    pixel_spacing_mm
+        Between rows, between columns; `is_imager_spacing` says that it was measured at the detector and not in
+        the patient (PS3.3 10.7.1.3), so that lengths are not the patient's.
+    pixel_aspect
+        Height of a pixel by its width.
+    default_window, default_lut
+        How the frame is first shown; the table, by its place in `voi_luts`, comes before the window.
+    padding
+        Lowest and highest value that stands for "no pixel", in modality units.
+    auto_low, auto_high
+        The 0.5th and 99.5th percentile of the values without padding.
+    """
+
+    sop_instance_uid: str
+    frame_number: int
+    rows: int
+    columns: int
+    samples: int = 1
+    instance_number: int | None = None
+    photometric: str = "MONOCHROME2"
+    chunk: Chunk | None = None
+    slope: float = 1.0
+    intercept: float = 0.0
+    rescale_slope: float = 1.0
+    rescale_intercept: float = 0.0
+    units: str = ""
+    pixel_spacing_mm: tuple[float, float] | None = None
+    is_imager_spacing: bool = False
+    pixel_aspect: float = 1.0
+    image_position_patient: Point | None = None
+    image_orientation_patient: Orientation | None = None
+    windows: tuple[Window, ...] = ()
+    voi_luts: tuple[VoiLut, ...] = ()
+    default_window: Window | None = None
+    default_lut: int | None = None
+    padding: tuple[float, float] | None = None
+    is_lossy_source: bool = False
+    laterality: str = ""
+    value_min: float = 0.0
+    value_max: float = 0.0
+    auto_low: float = 0.0
+    auto_high: float = 0.0
+    code: str = ""
+    sentence: str = ""
+
+    @property
+    def value_type(self) -> np.dtype[Any]:
+        """Type of the values in modality units: int16 where that is exact, uint8 for colour, else float32."""
+        if self.samples == 3:
+            return np.dtype(np.uint8)
+        is_whole = self.chunk is None or (self.chunk.dtype in {"|u1", "<i2"} and self.is_in_units)
+        return np.dtype(np.int16 if is_whole else np.float32)
+
+    @property
+    def is_in_units(self) -> bool:
+        """Whether the chunk holds modality units as they are."""
+        return self.slope == 1 and self.intercept == 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns), or (rows, columns, 3)."""
+        return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)
+
+    def default_voi(self) -> Voi | None:
+        """Return how the frame is first shown; None for colour and for a frame that could not be decoded."""
+        if self.chunk is None or self.samples == 3:
+            return None
+        if self.default_lut is not None:
+            return self.voi_luts[self.default_lut].to_voi(self.value_min, self.value_max)
+        if self.default_window is not None:
+            return _to_voi(self.default_window) or self.auto_voi()
+        return self.auto_voi()
+
+    def auto_voi(self) -> Voi:
+        """Return the window from the darkest to the brightest of the values, half a percent left out at each end."""
+        high = self.auto_high if self.auto_high > self.auto_low else self.auto_low + 1
+        return Voi.between(self.auto_low, high)
+
+    def vois(self) -> list[tuple[str, Voi]]:
+        """Return every table and window of the file that can be shown, with its explanation."""
+        tables = [(lut.explanation, lut.to_voi(self.value_min, self.value_max)) for lut in self.voi_luts]
+        windows = [(window.explanation, _to_voi(window)) for window in self.windows]
+        return [*tables, *((text, voi) for text, voi in windows if voi is not None)]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The volume at half the resolution of the level before, in chunks of `slices_per_chunk` slices.
+
+    Each value is the mean of a cube of two; a last odd slice, row or column is left out.
+    """
+
+    shape_kji: tuple[int, int, int]
+    slices_per_chunk: int
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BrickIndex:
+    """Lowest and highest value of every brick, in two chunks of `shape_kji`."""
+
+    shape_kji: tuple[int, int, int]
+    low: Chunk
+    high: Chunk
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackIndex:
+    """All that a pack says of its series.
+
+    Parameters
+    ----------
+    kind
+        `volume`: the frames are the slices of one regular grid, in order. `stack`: they are not, and `reason_code`
+        and `reason` say why. They are then sorted along their normal where that means something, else by
+        Instance Number and frame.
+    lps_from_ijk
+        Affine of the grid, 4 x 4, rows one after the other; empty for a stack.
+    quantiles
+        (percent, value) of the values without padding, rising.
+    frame_time_ms
+        Between frames of a cine, where the file says.
+    levels
+        Of rising coarseness; the first is half the volume. Empty for a stack.
+    """
+
+    kind: Literal["volume", "stack"]
+    modality: str
+    frames: tuple[FrameEntry, ...]
+    reason_code: str = ""
+    reason: str = ""
+    frame_of_reference_uid: str = ""
+    lps_from_ijk: tuple[float, ...] = ()
+    is_uniform: bool = True
+    quantiles: tuple[tuple[float, float], ...] = ()
+    frame_time_ms: float | None = None
+    levels: tuple[Level, ...] = ()
+    bricks: BrickIndex | None = None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the volume's voxels: int16 where that is exact for every frame, else float32."""
+        types = {frame.value_type for frame in self.frames}
+        return types.pop() if len(types) == 1 else np.dtype(np.float32)
+
+    @property
+    def shape_kji(self) -> tuple[int, int, int] | None:
+        """Slices, rows, columns; None for a stack."""
+        return (len(self.frames), self.frames[0].rows, self.frames[0].columns) if self.kind == "volume" else None
+
+    @property
+    def affine(self) -> NDArray[np.float64] | None:
+        """`lps_from_ijk` as a matrix; None for a stack."""
+        return np.array(self.lps_from_ijk).reshape(4, 4) if self.kind == "volume" else None
+
+    @property
+    def spacing_ijk_mm(self) -> tuple[float, float, float] | None:
+        """Between columns, rows, slices; None for a stack."""
+        affine = self.affine
+        if affine is None:
+            return None
+        i, j, k = (float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
+        return i, j, k
+
+    @property
+    def units(self) -> str:
+        """Unit of the values, where all frames have the same."""
+        units = {frame.units for frame in self.frames}
+        return units.pop() if len(units) == 1 else ""
+
+    @property
+    def value_min(self) -> float:
+        """Lowest value of all frames."""
+        return min((frame.value_min for frame in self.frames if frame.chunk), default=0.0)
+
+    @property
+    def value_max(self) -> float:
+        """Highest value of all frames."""
+        return max((frame.value_max for frame in self.frames if frame.chunk), default=0.0)
+
+    @property
+    def volume_bytes(self) -> int:
+        """Memory that all frames take when they are decoded."""
+        if self.kind == "volume":
+            return sum(math.prod(frame.shape) for frame in self.frames) * self.dtype.itemsize
+        return sum(math.prod(frame.shape) * frame.value_type.itemsize for frame in self.frames if frame.chunk)
+
+
+def write_index(index: PackIndex) -> bytes:
+    """Return the index as it is stored: JSON, deflated.
+
+    What most frames share is written once, and so is every lookup table.
+    """
+    tables: dict[VoiLut, int] = {}
+    rows = [_frame_to_json(frame, tables) for frame in index.frames]
+    shared = {
+        key: value for key, value in rows[0].items() if sum(row.get(key) == value for row in rows) > len(rows) / 2
+    }
+    keys = set().union(*rows)
+    document = {
+        "kind": index.kind,
+        "modality": index.modality,
+        "reason_code": index.reason_code,
+        "reason": index.reason,
+        "frame_of_reference_uid": index.frame_of_reference_uid,
+        "lps_from_ijk": list(index.lps_from_ijk),
+        "is_uniform": index.is_uniform,
+        "quantiles": [list(pair) for pair in index.quantiles],
+        "frame_time_ms": index.frame_time_ms,
+        "levels": [
+            {
+                "shape": level.shape_kji,
+                "slices": level.slices_per_chunk,
+                "chunks": [_chunk(one) for one in level.chunks],
+            }
+            for level in index.levels
+        ],
+        "bricks": None
+        if index.bricks is None
+        else {"shape": index.bricks.shape_kji, "low": _chunk(index.bricks.low), "high": _chunk(index.bricks.high)},
+        "luts": [[lut.first, lut.bits, lut.explanation, list(lut.entries)] for lut in tables],
+        "shared": shared,
+        # A key that a frame lacks is the shared one, so what differs by absence is written as null.
+        "frames": [{k: row.get(k) for k in keys if row.get(k) != shared.get(k)} for row in rows],
+    }
+    packed = zlib.compress(json.dumps(document, allow_nan=False, separators=(",", ":")).encode(), 6)
+    if len(packed) > MAX_INDEX_BYTES or len(index.frames) > MAX_FRAMES:
+        raise PackError(
+            "pack.too_large", f"The description of {len(index.frames)} frames is larger than a pack allows."
+        )
+    return packed
+
+
+_DEFAULTS: Final = {
+    one.name: one.default for one in fields(FrameEntry) if one.name not in {"sop_instance_uid", "frame_number"}
+}
+
+
+def _frame_to_json(frame: FrameEntry, tables: dict[VoiLut, int]) -> dict[str, Any]:
+    row = {
+        one.name: getattr(frame, one.name)
+        for one in fields(frame)
+        if one.name not in _DEFAULTS or getattr(frame, one.name) != _DEFAULTS[one.name]
+    }
+    if frame.chunk is not None:
+        row["chunk"] = _chunk(frame.chunk)
+    if frame.windows:
+        row["windows"] = [_window(one) for one in frame.windows]
+    if frame.default_window is not None:
+        row["default_window"] = _window(frame.default_window)
+    if frame.voi_luts:
+        row["voi_luts"] = [tables.setdefault(lut, len(tables)) for lut in frame.voi_luts]
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in row.items()}
+
+
+def _chunk(chunk: Chunk) -> list[Any]:
+    return [chunk.offset, chunk.length, chunk.crc, chunk.dtype]
+
+
+def _window(window: Window) -> list[Any]:
+    return list(asdict(window).values())
+
+
+def parse_index(data: bytes, end: int) -> PackIndex:
+    """Read an index back.
+
+    Parameters
+    ----------
+    data
+        What `write_index` returned, as far as anybody knows.
+    end
+        Where the chunks end: none may reach beyond.
+
+    Raises
+    ------
+    PackError
+        `pack.corrupt`, `pack.too_large`.
+    """
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(data, MAX_INFLATED_BYTES + 1)
+        if len(text) > MAX_INFLATED_BYTES:
+            raise PackError("pack.too_large", "The pack's index is larger than one may be.")
+        return _Parser(end).index(json.loads(text, parse_constant=_refuse))
+    except PackError:
+        raise
+    except (zlib.error, ValueError, TypeError, LookupError, RecursionError, OverflowError, AttributeError) as error:
+        raise _corrupt(type(error).__name__) from error
+    except (DecodeError, GeometryError, RenderError) as error:
+        raise _corrupt(error.code) from error
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(constant)
+
+
+def _corrupt(what: str) -> PackError:
+    return PackError("pack.corrupt", f"The pack's index is damaged ({what}).")
+
+
+class _Parser:
+    """Reads the document; whatever is not as it must be raises ValueError, TypeError or LookupError."""
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+
+    def index(self, document: Mapping[str, Any]) -> PackIndex:
+        kind = _one_of(document["kind"], ("volume", "stack"))
+        tables = [self._table(one) for one in _list(document["luts"], 10_000)]
+        shared = dict(document["shared"])
+        rows = _list(document["frames"], MAX_FRAMES)
+        _require(bool(rows), "no frames")
+        frames = tuple(self._frame({**shared, **row}, tables) for row in rows)
+        bricks = document["bricks"]
+        index = PackIndex(
+            kind="volume" if kind == "volume" else "stack",
+            modality=_text(document["modality"]),
+            frames=frames,
+            reason_code=_text(document["reason_code"]),
+            reason=_text(document["reason"]),
+            frame_of_reference_uid=_text(document["frame_of_reference_uid"]),
+            lps_from_ijk=tuple(_number(one) for one in _list(document["lps_from_ijk"], 16)),
+            is_uniform=bool(document["is_uniform"]),
+            quantiles=tuple((_number(p), _number(v)) for p, v in _list(document["quantiles"], 1000)),
+            frame_time_ms=_optional(document["frame_time_ms"], _number),
+            levels=tuple(self._level(one) for one in _list(document["levels"], 16)),
+            bricks=None if bricks is None else self._bricks(bricks),
+        )
+        self._require_whole(index)
+        return index
+
+    def _require_whole(self, index: PackIndex) -> None:
+        """Check what the parts must be to each other."""
+        shape = index.shape_kji
+        if shape is None:
+            _require(not index.levels and index.bricks is None, "levels of a stack")
+            return
+        _require(
+            all(one.samples == 1 and one.chunk is not None and one.shape == shape[1:] for one in index.frames), "slices"
+        )
+        _require(len(index.lps_from_ijk) == 16, "affine")
+        Volume(np.zeros((1, 1, 1), np.int16), np.array(index.lps_from_ijk).reshape(4, 4))
+        shapes = [shape, *(level.shape_kji for level in index.levels)]
+        _require(all(smaller == halved(larger) for larger, smaller in pairwise(shapes)), "levels")
+        _require(index.bricks is None or index.bricks.shape_kji == brick_shape(shape), "bricks")
+
+    def _frame(self, row: Mapping[str, Any], tables: Sequence[VoiLut]) -> FrameEntry:
+        values = {name: row[name] if row.get(name) is not None else default for name, default in _DEFAULTS.items()}
+        rows, columns, samples = (_integer(values[name], 0, 1 << 16) for name in ("rows", "columns", "samples"))
+        _require(samples in (1, 3), "samples")
+        entry = FrameEntry(
+            sop_instance_uid=_text(row["sop_instance_uid"]),
+            frame_number=_integer(row["frame_number"], 1, 1 << 31),
+            rows=rows,
+            columns=columns,
+            samples=samples,
+            instance_number=_optional(values["instance_number"], lambda one: _integer(one, -(1 << 63), 1 << 63)),
+            photometric=_one_of(values["photometric"], _PHOTOMETRIC),
+            chunk=_optional(values["chunk"], lambda one: self._chunk(one, rows * columns * samples)),
+            pixel_spacing_mm=_optional(values["pixel_spacing_mm"], lambda one: _numbers(one, 2)),
+            is_imager_spacing=bool(values["is_imager_spacing"]),
+            image_position_patient=_optional(values["image_position_patient"], lambda one: _numbers(one, 3)),
+            image_orientation_patient=_optional(values["image_orientation_patient"], lambda one: _numbers(one, 6)),
+            windows=tuple(_read_window(one) for one in _list(values["windows"] or [], 1000)),
+            voi_luts=tuple(tables[_integer(one, 0, len(tables))] for one in _list(values["voi_luts"] or [], 100)),
+            default_window=_optional(values["default_window"], _read_window),
+            default_lut=_optional(values["default_lut"], lambda one: _integer(one, 0, 100)),
+            padding=_optional(values["padding"], lambda one: _numbers(one, 2)),
+            is_lossy_source=bool(values["is_lossy_source"]),
+            units=_text(values["units"]),
+            laterality=_text(values["laterality"]),
+            code=_text(values["code"]),
+            sentence=_text(values["sentence"]),
+            slope=_number(values["slope"]),
+            intercept=_number(values["intercept"]),
+            rescale_slope=_number(values["rescale_slope"]),
+            rescale_intercept=_number(values["rescale_intercept"]),
+            pixel_aspect=_number(values["pixel_aspect"]),
+            value_min=_number(values["value_min"]),
+            value_max=_number(values["value_max"]),
+            auto_low=_number(values["auto_low"]),
+            auto_high=_number(values["auto_high"]),
+        )
+        _require(entry.default_lut is None or entry.default_lut < len(entry.voi_luts), "default table")
+        _require(entry.samples == 1 or entry.chunk is None or entry.chunk.dtype == "|u1", "colour")
+        _require(entry.chunk is not None or bool(entry.code), "a frame without pixels and without a reason")
+        return entry
+
+    def _chunk(self, row: Any, values: int) -> Chunk:
+        offset, length, crc, dtype = row
+        _one_of(dtype, _CHUNK_TYPES)
+        size = values * np.dtype(dtype).itemsize
+        _require(0 < size <= DEFAULT_LIMITS.frame_bytes, "size of a chunk")
+        chunk = Chunk(_integer(offset, 0, 1 << 62), _integer(length, 1, 1 << 40), _integer(crc, 0, 1 << 32), dtype)
+        _require(chunk.length <= size + _COMPRESSION_OVERHEAD and chunk.offset + chunk.length <= self._end, "place")
+        return chunk
+
+    def _level(self, row: Mapping[str, Any]) -> Level:
+        slices, rows, columns = (_integer(one, 1, 1 << 16) for one in row["shape"])
+        per_chunk = _integer(row["slices"], 1, 1 << 16)
+        given = _list(row["chunks"], MAX_FRAMES)
+        _require(len(given) == -(-slices // per_chunk), "chunks of a level")
+        chunks = [
+            self._chunk(one, min(per_chunk, slices - at * per_chunk) * rows * columns) for at, one in enumerate(given)
+        ]
+        return Level((slices, rows, columns), per_chunk, tuple(chunks))
+
+    def _bricks(self, row: Mapping[str, Any]) -> BrickIndex:
+        slices, rows, columns = (_integer(one, 1, 1 << 16) for one in row["shape"])
+        count = slices * rows * columns
+        return BrickIndex((slices, rows, columns), self._chunk(row["low"], count), self._chunk(row["high"], count))
+
+    def _table(self, row: Any) -> VoiLut:
+        first, bits, explanation, entries = row
+        values = tuple(_integer(one, 0, 1 << 16) for one in _list(entries, 1 << 16))
+        _require(bool(values), "an empty table")
+        return VoiLut(_integer(first, -(1 << 16), 1 << 16), _integer(bits, 1, 17), values, _text(explanation))
+
+
+def halved(shape_kji: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return the shape of the next level."""
+    slices, rows, columns = (side // 2 for side in shape_kji)
+    return slices, rows, columns
+
+
+def brick_shape(shape_kji: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return how many bricks cover a volume."""
+    slices, rows, columns = (max(1, -(-(side - 1) // BRICK_EDGE)) for side in shape_kji)
+    return slices, rows, columns
+
+
+def _to_voi(window: Window) -> Voi | None:
+    named = window.function.lower().replace("_", "-")
+    function = VoiFunction(named) if named in set(VoiFunction) else VoiFunction.LINEAR
+    try:
+        return Voi(window.center, window.width, function)
+    except RenderError:
+        return None
+
+
+def _read_window(row: Any) -> Window:
+    center, width, explanation, function = row
+    return Window(_number(center), _number(width), _text(explanation), _text(function))
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(what)
+
+
+def _optional(value: Any, read: Callable[[Any], _T]) -> _T | None:
+    return None if value is None else read(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 1024:
+        raise TypeError("text")
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError("number")
+    return float(value)
+
+
+def _integer(value: Any, low: int, beyond: int) -> int:
+    if not isinstance(value, int) or not low <= value < beyond:
+        raise ValueError("integer")
+    return int(value)
+
+
+def _numbers(value: Any, count: int) -> Any:
+    numbers = tuple(_number(one) for one in _list(value, count))
+    _require(len(numbers) == count, "count")
+    return numbers
+
+
+def _list(value: Any, most: int) -> Sequence[Any]:
+    if not isinstance(value, list | tuple) or len(value) > most:
+        raise TypeError("list")
+    return value
+
+
+def _one_of(value: Any, words: Sequence[str]) -> str:
+    if value not in words:
+        raise ValueError("word")
+    return str(value)
