@@ -16,7 +16,7 @@ ROLE_ACTIVITIES: dict[Role, frozenset[Activity]] = {
     Role.SURGEON: frozenset({A.FIND, A.VIEW, A.RENDER, A.VIEW_ABROAD, A.ANNOTATE, A.SHARE}),
     Role.REFERRER: frozenset({A.FIND, A.VIEW, A.RENDER, A.VIEW_ABROAD}),
     Role.INTEGRATOR: frozenset({A.STORE, A.FIND, A.VIEW, A.EXPORT, A.INFER}),
-    Role.SYSTEM: frozenset({A.STORE, A.INFER, A.DERIVE, A.ERASE}),
+    Role.SYSTEM: frozenset({A.STORE, A.RENDER, A.INFER, A.DERIVE, A.ERASE}),
 }
 
 #: Roles that see a study only through an object grant on it.

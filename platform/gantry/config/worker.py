@@ -17,15 +17,15 @@ from procrastinate.contrib.django.django_connector import DjangoConnector
 from gantry.analyses.public import list_open_analyses, requeue_analysis, sweep_orphans
 from gantry.foundation.scope import tenant_scope
 from gantry.kernel.actor import system_actor
-from gantry.studies.public import complete_due_studies
+from gantry.studies.public import complete_due_studies, request_missing_packs
 from gantry.tenancy.public import list_tenant_ids
 from gantry.vault.public import get_vault
 
 log = structlog.get_logger(__name__)
 
-#: Analyses fill both cores, so one runs at a time; short jobs do not wait for it.
-_QUEUES = {"default": 2, "analyses": 1}
-_QUIET_TICK_S, _REAPER_TICK_S, _STALLED_TICK_S = 0.5, 5.0, 10.0
+#: Analyses fill both cores, so one runs at a time; short jobs do not wait for it, nor does who wants to look.
+_QUEUES = {"default": 2, "packs": 1, "analyses": 1}
+_QUIET_TICK_S, _REAPER_TICK_S, _STALLED_TICK_S, _PACKS_TICK_S = 0.5, 5.0, 10.0, 60.0
 _STALLED_AFTER_S = 25.0
 #: No request or analysis lasts this long, so what nobody refers to by then was left by a crash.
 ORPHAN_AGE_S, _SWEEP_TICK_S = 6 * 3600, 3600.0
@@ -39,6 +39,13 @@ def _requeue_orphans() -> None:
     for tenant_id, analysis_id in list_open_analyses():
         with tenant_scope(system_actor(tenant_id)):
             requeue_analysis(analysis_id=analysis_id)
+
+
+def _request_packs() -> None:
+    """Find the images that no job makes a pack of: stored before there were packs, or their job was lost."""
+    for tenant_id in list_tenant_ids():
+        with tenant_scope(system_actor(tenant_id)):
+            request_missing_packs()
 
 
 def _sweep_objects() -> None:
@@ -107,6 +114,7 @@ async def run_worker() -> None:
         tasks += [
             asyncio.create_task(_every(_QUIET_TICK_S, "quiet", _in_thread(_complete_quiet_studies))),
             asyncio.create_task(_every(_REAPER_TICK_S, "reaper", _in_thread(_requeue_orphans))),
+            asyncio.create_task(_every(_PACKS_TICK_S, "packs", _in_thread(_request_packs))),
             asyncio.create_task(_every(_SWEEP_TICK_S, "sweep", _in_thread(_sweep_objects))),
             asyncio.create_task(_every(_STALLED_TICK_S, "stalled", lambda: _retry_stalled_jobs(app.job_manager))),
         ]

@@ -12,7 +12,7 @@ _CLAUSES: tuple[tuple[str, Activity, frozenset[DataCategory], frozenset[Purpose]
     ("Annex I §2.1", Activity.STORE, _ALL, _CARE, (Role.RADIOLOGIST, Role.INTEGRATOR, Role.SYSTEM)),
     ("Annex I §2.2", Activity.FIND, _ALL, _CARE, (Role.RADIOLOGIST, Role.SURGEON, Role.REFERRER, Role.INTEGRATOR)),
     ("Annex I §2.3", Activity.VIEW, _ALL, _CARE, (Role.RADIOLOGIST, Role.SURGEON, Role.REFERRER, Role.INTEGRATOR)),
-    ("Annex I §2.3", Activity.RENDER, _ALL, _CARE, (Role.RADIOLOGIST, Role.SURGEON, Role.REFERRER)),
+    ("Annex I §2.3", Activity.RENDER, _ALL, _CARE, (Role.RADIOLOGIST, Role.SURGEON, Role.REFERRER, Role.SYSTEM)),
     ("Annex I §3.1", Activity.INFER, _ALL, _CARE, (Role.RADIOLOGIST, Role.INTEGRATOR, Role.SYSTEM)),
     ("Annex I §3.2", Activity.DERIVE, _ALL, _CARE, (Role.SYSTEM,)),
     ("Annex I §3.3", Activity.REVIEW, _ALL, _CARE, (Role.RADIOLOGIST,)),

@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class StudiesConfig(AppConfig):
     name = "gantry.studies"
     label = "studies"
+
+    def ready(self) -> None:
+        from gantry.foundation.outbox import subscribe
+        from gantry.studies.events import StudyCompleted
+        from gantry.studies.packs import pack_study_job
+
+        subscribe(StudyCompleted, pack_study_job)

@@ -11,6 +11,17 @@ class StudyState(StrEnum):
     COMPLETE = "complete"
 
 
+class PackState(StrEnum):
+    """Whether a series can be rendered from its volume pack."""
+
+    PREPARING = "preparing"
+    READY = "ready"
+    #: It holds nothing that can be shown, or the agreement does not let us.
+    REFUSED = "refused"
+    #: Something went wrong on our side; it is tried again when somebody asks.
+    FAILED = "failed"
+
+
 class ReviewState(StrEnum):
     """What people have said about AI results: of one result, or summed up over a study."""
 

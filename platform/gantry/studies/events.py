@@ -43,6 +43,17 @@ class ResultsChanged(DomainEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesPacked(DomainEvent):
+    """A series can be rendered, or cannot: its pack is ready, refused or failed."""
+
+    NAME: ClassVar[str] = "series.packed.v1"
+    study_id: UUID
+    series_id: UUID
+    state: str
+    is_ai_result: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReferralChanged(DomainEvent):
     NAME: ClassVar[str] = "study.referral_changed.v1"
     study_id: UUID

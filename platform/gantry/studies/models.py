@@ -7,7 +7,7 @@ from django.db import models
 from gantry.access.public import ObjectGrant
 from gantry.foundation.models import TenantModel, parent_key
 from gantry.kernel.ids import new_uuid
-from gantry.studies.domain import ReviewState, StudyState
+from gantry.studies.domain import PackState, ReviewState, StudyState
 
 
 class Patient(TenantModel):
@@ -129,6 +129,47 @@ class Instance(TenantModel, StoredObject):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant_id", "sop_instance_uid"], name="instance_uid")]
         indexes = [models.Index(fields=["tenant_id", "series"], name="instance_series")]
+
+
+class SeriesPack(TenantModel):
+    """The volume pack of a series: its pixels made ready for rendering, sealed under the patient's key.
+
+    The object columns are those of a `StoredObject`, empty until there is one. The pack before stays in them, and is
+    not shown, while one of more instances is written.
+    """
+
+    series = parent_key("studies.Series")
+    study = parent_key("studies.Study")
+    state = models.CharField(max_length=16, default=PackState.PREPARING)
+    code = models.CharField(max_length=64, blank=True)
+    sentence = models.CharField(max_length=500, blank=True)
+    kind = models.CharField(max_length=16, blank=True)
+    number_of_frames = models.PositiveIntegerField(default=0)
+    #: Memory that its decoded frames take.
+    volume_bytes = models.BigIntegerField(default=0)
+    #: How many instances the series had, and the study's revision, when the pack was written or refused.
+    number_of_instances = models.PositiveIntegerField(default=0)
+    study_revision = models.PositiveIntegerField(default=0)
+    #: Counts those who set about writing it; only the last may put its result here.
+    attempt = models.PositiveIntegerField(default=0)
+    requested_at = models.DateTimeField()
+    written_at = models.DateTimeField(null=True)
+    object_id = models.UUIDField(null=True)
+    key_id = models.UUIDField(null=True)
+    wrapped_key = models.BinaryField(null=True)
+    size_bytes = models.BigIntegerField(null=True)
+    sha256 = models.BinaryField(max_length=32, null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant_id", "series"], name="pack_of_series"),
+            models.CheckConstraint(
+                condition=~models.Q(state=PackState.READY)
+                | models.Q(object_id__isnull=False, wrapped_key__isnull=False, size_bytes__gt=0),
+                name="pack_ready_has_object",
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant_id", "study"], name="pack_study")]
 
 
 class QuarantinedInstance(TenantModel, StoredObject):

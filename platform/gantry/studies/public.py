@@ -1,7 +1,7 @@
 """What other parts may use of studies."""
 
-from gantry.studies.domain import ReviewState, StudyState, fold_name, sum_up
-from gantry.studies.events import StudyCompleted
+from gantry.studies.domain import PackState, ReviewState, StudyState, fold_name, sum_up
+from gantry.studies.events import SeriesPacked, StudyCompleted
 from gantry.studies.ingest import (
     IngestOutcome,
     IngestPermit,
@@ -12,6 +12,14 @@ from gantry.studies.ingest import (
     stored_columns,
 )
 from gantry.studies.models import Instance, Series, StoredObject, Study
+from gantry.studies.packs import (
+    OpenedSeries,
+    PackStatus,
+    get_pack,
+    open_series_pack,
+    request_missing_packs,
+    request_pack,
+)
 from gantry.studies.parsing.memfile import MemFile, MemFileFullError
 from gantry.studies.parsing.model import ParsedInstance, Rejection
 from gantry.studies.parsing.pool import ParserPool, ParserUnavailableError
@@ -61,7 +69,10 @@ __all__ = [
     "MemFile",
     "MemFileFullError",
     "OpenedInstance",
+    "OpenedSeries",
     "OpenedStudy",
+    "PackState",
+    "PackStatus",
     "Page",
     "ParsedInstance",
     "ParserPool",
@@ -74,6 +85,7 @@ __all__ = [
     "ReviewState",
     "Series",
     "SeriesFilter",
+    "SeriesPacked",
     "Status",
     "StoredObject",
     "Study",
@@ -85,6 +97,7 @@ __all__ = [
     "count_studies",
     "filter_studies",
     "fold_name",
+    "get_pack",
     "is_result_visible",
     "list_names",
     "list_object_ids",
@@ -94,9 +107,12 @@ __all__ = [
     "open_ingest",
     "open_instances",
     "open_object",
+    "open_series_pack",
     "open_study",
     "opened_instance",
     "refer_study",
+    "request_missing_packs",
+    "request_pack",
     "require_study",
     "result_condition",
     "retrieval_activity",

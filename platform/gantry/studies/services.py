@@ -24,7 +24,7 @@ from gantry.studies.domain import ReviewState, StudyState, fold_name
 from gantry.studies.errors import ReferralError
 from gantry.studies.events import ReferralChanged, ResultsChanged, StudyCompleted
 from gantry.studies.ingest import imaging_facts, stored_columns
-from gantry.studies.models import Instance, QuarantinedInstance, Series, Study, StudyGrant
+from gantry.studies.models import Instance, QuarantinedInstance, Series, SeriesPack, Study, StudyGrant
 from gantry.studies.parsing.model import ParsedInstance
 from gantry.studies.policies import SEE_STUDY, require_study, visible_studies
 from gantry.tenancy.public import list_members
@@ -297,7 +297,8 @@ def count_studies() -> int:
 
 @atomic_service
 def list_object_ids() -> set[UUID]:
-    """Return the objects that the tenant's studies and quarantine refer to; for housekeeping."""
+    """Return the objects that the tenant's studies, packs and quarantine refer to; for housekeeping."""
     stored = Instance.objects.values_list("object_id", flat=True)
     quarantined = QuarantinedInstance.objects.values_list("object_id", flat=True)
-    return set(stored) | set(quarantined)
+    packs = SeriesPack.objects.filter(object_id__isnull=False).values_list("object_id", flat=True)
+    return set(stored) | set(quarantined) | {object_id for object_id in packs if object_id is not None}

@@ -9,7 +9,16 @@ from uuid import UUID
 from gantry.access.public import NEEDS_GRANT
 from gantry.analyses.public import Analysis, AnalysisChanged, FindingReviewed
 from gantry.kernel.actor import Actor
-from gantry.studies.public import Instance, OpenedStudy, Referral, ReferralCandidate, ReviewState, Series, Study
+from gantry.studies.public import (
+    Instance,
+    OpenedStudy,
+    Referral,
+    ReferralCandidate,
+    ReviewState,
+    Series,
+    SeriesPacked,
+    Study,
+)
 
 #: JPEG baseline, extended, near-lossless JPEG-LS, JPEG 2000 and HTJ2K that may have lost something (PS3.5 §10).
 LOSSY_TRANSFER_SYNTAXES = frozenset(
@@ -66,6 +75,8 @@ def shown_event(actor: Actor, name: str, data: dict[str, Any]) -> dict[str, Any]
         return data
     if name in {AnalysisChanged.NAME, FindingReviewed.NAME}:
         return None
+    if name == SeriesPacked.NAME and data["is_ai_result"]:
+        return None  # an AI result, of which they may not know; they hear that results changed
     return {**data, "review": shown_review(actor, data["review"])} if "review" in data else data
 
 
