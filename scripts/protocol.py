@@ -16,7 +16,7 @@ TARGET = ROOT / "platform" / "web" / "src" / "transport" / "protocol.gen.ts"
 _PLAIN: Final = {int: "number", float: "number", str: "string", bool: "boolean", types.NoneType: "null"}
 _CONSTANTS: Final = (
     "VERSION", "SUBPROTOCOL", "MAX_MESSAGE_BYTES", "MAX_VIEWS", "MAX_PREFETCH", "MAX_SIDE_PIXELS", "IN_FLIGHT",
-    "SETTLE_AFTER_MS", "FRAME_MAGIC",
+    "SETTLE_AFTER_MS", "FRAME_MAGIC", "PACKED_MAGIC",
 )  # fmt: skip
 #: What the fields of FRAME_HEADER are called, in its order; those of Frame, with `region` taken apart.
 _HEADER: Final = (

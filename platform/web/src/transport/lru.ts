@@ -3,9 +3,9 @@ export class Lru<V> {
   #entries = new Map<string, { value: V; weight: number }>();
   #weight = 0;
   #limit: number;
-  #onEvict: (value: V) => void;
+  #onEvict: (value: V, key: string) => void;
 
-  constructor(limit: number, onEvict: (value: V) => void = () => {}) {
+  constructor(limit: number, onEvict: (value: V, key: string) => void = () => {}) {
     this.#limit = limit;
     this.#onEvict = onEvict;
   }
@@ -41,6 +41,6 @@ export class Lru<V> {
     if (!entry) return;
     this.#entries.delete(key);
     this.#weight -= entry.weight;
-    this.#onEvict(entry.value);
+    this.#onEvict(entry.value, key);
   }
 }

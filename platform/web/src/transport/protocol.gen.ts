@@ -8,6 +8,7 @@ export const MAX_SIDE_PIXELS = 4096;
 export const IN_FLIGHT = 2;
 export const SETTLE_AFTER_MS = 150;
 export const FRAME_MAGIC = 71;
+export const PACKED_MAGIC = 90;
 export const FRAME_HEADER_BYTES = 72;
 
 /** Why a pod closes a socket; `bye` says it in a sentence first. */

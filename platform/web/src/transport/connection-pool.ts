@@ -1,0 +1,76 @@
+import { bootstrap } from "../api/bootstrap";
+import { sendJson } from "../api/http";
+import type { Series } from "../api/types";
+import { SUBPROTOCOL } from "./protocol.gen";
+import { type Opening, RenderConnection, type RenderSocket } from "./render-connection";
+
+export interface PoolOptions {
+  studyId: string;
+}
+
+const MIB = 2 ** 20;
+/** JPEG and PNG are decoded everywhere; the others where this browser says so. */
+const ACCEPT = ["image/jpeg", "image/png", "image/webp"];
+
+/** One connection a series, for as long as the page lives. */
+export class ConnectionPool {
+  #studyId: string;
+  #connections = new Map<string, RenderConnection>();
+
+  constructor({ studyId }: PoolOptions) {
+    this.#studyId = studyId;
+    window.addEventListener("online", this.#wake);
+  }
+
+  /** The connection of a series; it opens when a viewport first uses it. */
+  get(series: Series): RenderConnection {
+    const known = this.#connections.get(series.id);
+    if (known) return known;
+    const opened = this.#make(series.id);
+    this.#connections.set(series.id, opened);
+    return opened;
+  }
+
+  /** The pack of a series was written: no need to wait for the next poll. */
+  packed(seriesId: string): void {
+    const connection = this.#connections.get(seriesId);
+    if (connection?.state === "preparing") connection.retry();
+  }
+
+  wake(): void {
+    for (const connection of this.#connections.values()) connection.retry();
+  }
+
+  close(): void {
+    window.removeEventListener("online", this.#wake);
+    for (const connection of this.#connections.values()) connection.close();
+    this.#connections.clear();
+  }
+
+  #wake = (): void => this.wake();
+
+  #make(seriesId: string): RenderConnection {
+    const url = `${bootstrap().urls.api}/studies/${this.#studyId}/series/${seriesId}/render-session`;
+    const isSmall = matchMedia("(pointer: coarse)").matches;
+    return new RenderConnection({
+      open: (session) => sendJson<Opening>(url, { method: "POST", body: { session } }),
+      connect: (path) => {
+        const address = new URL(path, location.href);
+        address.protocol = address.protocol.replace("http", "ws");
+        return new WebSocket(address, SUBPROTOCOL) as RenderSocket;
+      },
+      decode: (blob) => createImageBitmap(blob, { colorSpaceConversion: "none" }),
+      accept: ACCEPT,
+      bounds: { encodedBytes: (isSmall ? 32 : 96) * MIB, decodedBytes: (isSmall ? 24 : 96) * MIB },
+      // Neither comes while the page is hidden; nor does anything need to be painted then.
+      onNextFrame: (callback) => whenVisible(callback, () => requestAnimationFrame(callback)),
+      afterPaint: (callback) =>
+        whenVisible(callback, () => requestAnimationFrame(() => setTimeout(callback))),
+    });
+  }
+}
+
+function whenVisible(callback: () => void, then: () => void): void {
+  if (document.hidden) setTimeout(callback);
+  else then();
+}
