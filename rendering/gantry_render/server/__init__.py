@@ -1,0 +1,1 @@
+"""The render service: one WebSocket for one series of one viewing session, pictures out, states in."""

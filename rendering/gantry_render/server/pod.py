@@ -1,0 +1,277 @@
+"""What all sessions of one process share: memory, series, the engine, the lease, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from gantry_imaging.errors import ImagingError
+from gantry_imaging.pack import Pack, PackIndex
+from gantry_render.engine.choose import Choice
+from gantry_render.engine.jit import core_count
+from gantry_render.protocol import LEASE_ENDS_S, LEASE_EVERY_S, CloseCode
+from gantry_render.server.config import RenderConfig
+from gantry_render.server.control import ControlError, ControlPlane, Manifest, closing
+from gantry_render.server.errors import SessionError
+from gantry_render.server.loading import Series
+from gantry_render.server.memory import Memory
+from gantry_render.server.metrics import Metrics
+from gantry_render.server.objects import Objects
+from gantry_render.server.scheduler import Scheduler
+from gantry_storage import ObjectCorruptError, StorageError
+
+log = structlog.get_logger(__name__)
+
+_RETRY_MS: Final = 2000
+_DRAIN_RETRY_MS: Final = 500
+_OPEN_TIMEOUT_S: Final = 15.0
+_STACK_SHARE: Final = 4
+"""A stack too large to be held gets this part of the memory for its frames."""
+
+
+class Open(Protocol):
+    """An open session, as the pod sees it."""
+
+    @property
+    def session_id(self) -> str: ...
+
+    async def end(self, error: SessionError) -> None:
+        """Say why, close."""
+
+
+@dataclass(slots=True)
+class _Lease:
+    client: Open
+    confirmed_at: float
+
+
+class Pod:
+    """One process. Lives on the loop's thread.
+
+    Parameters
+    ----------
+    config, control, objects, choice
+        Settings, the control plane, where objects are read from, and the engine with the reason why it is this one.
+    """
+
+    def __init__(self, config: RenderConfig, control: ControlPlane, objects: Objects, choice: Choice) -> None:
+        self.config = config
+        self.control = control
+        self.objects = objects
+        self.choice = choice
+        self.memory = Memory(config.memory_bytes)
+        self.metrics = Metrics(lambda: self.memory.reserved_bytes, lambda: len(self._leases))
+        self.scheduler = Scheduler(core_count())
+        self.is_draining = False
+        self._series: dict[Hashable, Series] = {}
+        self._opening: dict[Hashable, asyncio.Future[Series]] = {}
+        self._leases: dict[str, _Lease] = {}
+        self._endings: set[asyncio.Task[None]] = set()
+        self._lease_task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to renew leases."""
+        self._lease_task = asyncio.create_task(self._renew_forever())
+
+    async def stop(self) -> None:
+        """End every session and let go of everything."""
+        await self.drain()
+        if self._lease_task is not None:
+            self._lease_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._lease_task
+        self.memory.clear()
+        self.scheduler.close()
+        await self.control.close()
+
+    async def drain(self) -> None:
+        """Take no new sessions, and hand over those there are: their clients go to another pod at once."""
+        self.is_draining = True
+        going = SessionError(
+            CloseCode.DRAINING, "pod.draining", "This server is going down; another one takes over.", _DRAIN_RETRY_MS
+        )
+        clients = [lease.client for lease in self._leases.values()]
+        if clients:
+            log.info("draining", sessions=len(clients))
+        await asyncio.gather(*(client.end(going) for client in clients), return_exceptions=True)
+
+    def require_open(self) -> None:
+        """Refuse a session while draining.
+
+        Raises
+        ------
+        SessionError
+            `pod.draining`.
+        """
+        if self.is_draining:
+            raise SessionError(CloseCode.DRAINING, "pod.draining", "This server is going down.", _DRAIN_RETRY_MS)
+
+    # Sessions.
+
+    def enter(self, client: Open, asked_at: float) -> None:
+        """Note an open session; one of the same name, from before a reconnect, ends.
+
+        Parameters
+        ----------
+        asked_at
+            When its ticket was sent to be redeemed: so long its lease is known to be good.
+        """
+        before = self._leases.get(client.session_id)
+        self._leases[client.session_id] = _Lease(client, asked_at)
+        if before is not None:
+            taken = SessionError(CloseCode.REFUSED, "session.taken_over", "This view was opened again elsewhere.")
+            self._end_soon(before.client, taken)
+
+    async def leave(self, client: Open) -> None:
+        """Forget a session that ended."""
+        lease = self._leases.get(client.session_id)
+        if lease is not None and lease.client is client:
+            del self._leases[client.session_id]
+            await self.control.release([client.session_id])
+
+    async def _renew_forever(self) -> None:
+        while True:
+            started = time.monotonic()
+            if self._leases:
+                # The answer may take longer than the lease lives: who waits for it must not delay the end.
+                renewing = asyncio.create_task(self._renew())
+                await asyncio.wait({renewing}, timeout=LEASE_EVERY_S)
+                if not renewing.done():
+                    renewing.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await renewing
+            self._end_lapsed()
+            await asyncio.sleep(max(0.05, LEASE_EVERY_S - (time.monotonic() - started)))
+
+    async def _renew(self) -> None:
+        asked_at = time.monotonic()
+        asked = dict(self._leases)
+        try:
+            ended = await self.control.renew(list(asked))
+        except ControlError as error:
+            log.warning("lease_not_renewed", why=str(error))
+            return
+        except Exception:
+            log.exception("lease_not_renewed")
+            return
+        over = {each.session: each for each in ended}
+        for session, lease in asked.items():
+            if session not in over:
+                lease.confirmed_at = asked_at
+        for session, each in over.items():
+            if session in asked:
+                self._end_soon(asked[session].client, SessionError(closing(each.code), each.code, each.sentence))
+
+    def _end_soon(self, client: Open, error: SessionError) -> None:
+        """End a session without waiting for its client to take note."""
+        ending = asyncio.create_task(client.end(error))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
+    def _end_lapsed(self) -> None:
+        # The next look comes one period later: end now what would be too old by then.
+        latest = time.monotonic() - (LEASE_ENDS_S - LEASE_EVERY_S)
+        for lease in list(self._leases.values()):
+            if lease.confirmed_at < latest:
+                lost = SessionError(
+                    CloseCode.LEASE_LOST, "lease.lost", "The platform could not be asked whether you may look on.", 1000
+                )
+                self._end_soon(lease.client, lost)
+
+    # Series.
+
+    async def open_series(self, manifest: Manifest) -> tuple[Hashable, Series]:
+        """Return the series of a manifest, opened once for all its sessions, and counted as used.
+
+        Raises
+        ------
+        SessionError
+            `study.too_large`, `pod.full`, `store.unavailable`, `pack.*`.
+        """
+        key = manifest.tenant_id, manifest.series_id, manifest.pack.object_id
+        known = self._series.get(key)
+        if known is not None:
+            self.metrics.cache.labels("hit").inc()
+            self.memory.use(key)
+            return key, known
+        if key in self._opening:
+            series = await asyncio.shield(self._opening[key])
+            self.memory.use(key)
+            return key, series
+        self.metrics.cache.labels("miss").inc()
+        opening: asyncio.Future[Series] = asyncio.get_running_loop().create_future()
+        self._opening[key] = opening
+        try:
+            pack = await self._open_pack(manifest)
+            series = self._admit(key, pack, manifest)
+        except BaseException as error:
+            if isinstance(error, SessionError):
+                opening.set_exception(error)
+                opening.exception()
+            else:
+                opening.cancel()
+            raise
+        else:
+            opening.set_result(series)
+            return key, series
+        finally:
+            del self._opening[key]
+
+    def leave_series(self, key: Hashable) -> None:
+        """Count one user of a series less."""
+        self.memory.leave(key)
+
+    async def _open_pack(self, manifest: Manifest) -> Pack:
+        def open_pack() -> Pack:
+            source = self.objects.open(manifest.pack)
+            try:
+                return Pack.open(source, damage=(ObjectCorruptError,))
+            except BaseException:
+                source.close()
+                raise
+
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(open_pack), _OPEN_TIMEOUT_S)
+        except ImagingError as error:
+            raise SessionError(CloseCode.FAILED, error.code, error.sentence) from error
+        except ObjectCorruptError as error:
+            raise SessionError(CloseCode.FAILED, "pack.corrupt", "The stored volume is damaged.") from error
+        except (StorageError, OSError, TimeoutError) as error:
+            log.warning("store_unavailable", kind=type(error).__name__)
+            raise SessionError(
+                CloseCode.BUSY, "store.unavailable", "The image store does not answer.", _RETRY_MS
+            ) from error
+
+    def _admit(self, key: Hashable, pack: Pack, manifest: Manifest) -> Series:
+        index = pack.index
+        room: int | None = None
+        size = predict_bytes(index, self.choice, any(each.kind == "segmentation" for each in manifest.results))
+        if index.kind == "stack" and size > self.memory.bound_bytes // _STACK_SHARE:
+            largest = max(math.prod(frame.shape) * 4 for frame in index.frames)
+            room = size = max(self.memory.bound_bytes // _STACK_SHARE, 3 * largest)
+        self.memory.admit(key, size, lambda: self._evict(key))
+        series = Series(pack, self.choice.engine, room)
+        self._series[key] = series
+        return series
+
+    def _evict(self, key: Hashable) -> None:
+        self.metrics.evictions.inc()
+        self._series.pop(key).close()
+
+
+def predict_bytes(index: PackIndex, choice: Choice, has_segments: bool) -> int:
+    """Return the most memory that a series will take, the engine's copies included."""
+    size = index.volume_bytes
+    if index.kind == "volume" and index.shape_kji is not None:
+        size += choice.engine.predicted_bytes(index.shape_kji, index.dtype.itemsize)
+        if has_segments:
+            # The masks, their union, and the engine's smoothed copy of it.
+            size += 3 * math.prod(index.shape_kji)
+    return size

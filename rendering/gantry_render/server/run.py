@@ -1,0 +1,118 @@
+"""The process: uvicorn with the app in it, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from gantry_render.engine.choose import choose_engine
+from gantry_render.protocol import MAX_MESSAGE_BYTES
+from gantry_render.server.app import build_app
+from gantry_render.server.config import RenderConfig
+from gantry_render.server.control import ControlPlane, HttpControlPlane
+from gantry_render.server.objects import Objects, SealedObjects
+from gantry_render.server.pod import Pod
+from gantry_render.server.warming import warm_up
+from gantry_storage import open_store
+
+_SWITCH_S: Final = 0.0005
+"""How long a drawing thread may keep the interpreter from the loop's thread."""
+
+_GRACE_S: Final = 3
+
+
+class Server(uvicorn.Server):
+    """uvicorn that hands its sessions over before it goes.
+
+    Parameters
+    ----------
+    config
+        uvicorn's; its app is `build_app`'s.
+    get_pod
+        The pod, once the app has started.
+    """
+
+    def __init__(self, config: uvicorn.Config, get_pod: Callable[[], Pod | None]) -> None:
+        super().__init__(config)
+        self._get_pod = get_pod
+        self._drain: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal, leave at once at the second."""
+        pod = self._get_pod()
+        if pod is None or pod.is_draining or sig == signal.SIGINT:
+            super().handle_exit(sig, frame)
+            return
+        loop = pod.scheduler.loop
+        loop.call_soon_threadsafe(self._begin_drain, pod, sig)
+
+    def _begin_drain(self, pod: Pod, sig: int) -> None:
+        async def drain() -> None:
+            await pod.drain()
+            self.should_exit = True
+
+        self._drain = asyncio.ensure_future(drain())
+
+
+def serve(config: RenderConfig, *, control: ControlPlane | None = None, objects: Objects | None = None) -> None:
+    """Serve until told to end; prints the port once it listens, for whoever asked for a free one.
+
+    Parameters
+    ----------
+    control, objects
+        None for what the configuration names.
+    """
+    warm_up()
+    sys.setswitchinterval(_SWITCH_S)
+    if objects is None:
+        if config.store is None:
+            raise ValueError("neither objects nor a store")
+        objects = SealedObjects(open_store(config.store))
+    chosen, opened = choose_engine(hidden=config.hidden), objects
+    pods: list[Pod] = []
+
+    def make_pod() -> Pod:
+        plane = control or HttpControlPlane(config.control_url, config.pod_key, config.pod_name)
+        pods.append(Pod(config, plane, opened, chosen))
+        return pods[-1]
+
+    server = Server(
+        uvicorn.Config(
+            build_app(make_pod),
+            loop="uvloop",
+            ws="websockets-sansio",
+            ws_max_size=2 * MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            ws_ping_interval=20.0,
+            ws_ping_timeout=20.0,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        ),
+        lambda: pods[-1] if pods else None,
+    )
+    listening = _listen(config)
+    if not config.socket:
+        print(f"listening on {listening.getsockname()[1]}", flush=True)  # noqa: T201  # for whoever started it
+    server.run(sockets=[listening])
+
+
+def _listen(config: RenderConfig) -> socket.socket:
+    if config.socket:
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listening.bind(config.socket)
+    else:
+        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((config.host, config.port))
+    listening.listen(512)
+    return listening

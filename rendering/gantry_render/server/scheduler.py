@@ -1,0 +1,152 @@
+"""Who draws next: among all sessions motion before settled before prefetched, and each session in its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
+
+from gantry_render.protocol import StackState, Tier
+from gantry_render.server.artist import Drawn
+from gantry_render.server.session import Session, Urgency, Work
+
+_INLINE_PIXELS: Final = 700_000
+"""A grey picture of this size is drawn and encoded in about 2 ms: sooner than a thread is woken and answers."""
+
+_INLINE_AT_ONCE: Final = 2
+
+
+class Client(Protocol):
+    """A session with what draws for it and takes its frames."""
+
+    @property
+    def session(self) -> Session: ...
+
+    def draw(self, work: Work) -> Drawn | BaseException:
+        """Draw, in any thread; raises nothing."""
+
+    def deliver(self, work: Work, drawn: Drawn | BaseException, now: float) -> None:
+        """Take what was drawn, on the loop's thread."""
+
+    def is_cheap(self, work: Work) -> bool:
+        """Whether drawing takes about 2 ms at most."""
+
+
+class Scheduler:
+    """Spreads work over the cores. Lives on the loop's thread; `draw` alone runs in others.
+
+    Parameters
+    ----------
+    workers
+        Threads that draw.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = max(1, workers)
+        self._pool = ThreadPoolExecutor(self._workers, "draw")
+        self._loop = asyncio.get_running_loop()
+        self._busy = 0
+        self._due: dict[Client, None] = {}
+        self._blocked: dict[Client, None] = {}
+        self._timers: dict[Client, asyncio.TimerHandle] = {}
+        self._is_pumping = False
+        self._is_planned = False
+
+    @property
+    def busy(self) -> int:
+        """Threads that draw now."""
+        return self._busy
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop whose thread it lives on."""
+        return self._loop
+
+    def has_worker(self, client: Client, urgency: Urgency) -> bool:
+        """Whether a thread is free; settled and prefetched pictures leave one for what moves.
+
+        A client that hears no is asked again when one is.
+        """
+        kept = 1 if urgency is not Urgency.MOTION and self._workers > 1 else 0
+        if self._busy < self._workers - kept:
+            return True
+        self._blocked[client] = None
+        return False
+
+    def kick(self, client: Client) -> None:
+        """Look at a session: something of it changed."""
+        self._due[client] = None
+        if not self._is_pumping:
+            self._pump()
+
+    def remove(self, client: Client) -> None:
+        """Forget a session."""
+        self._due.pop(client, None)
+        self._blocked.pop(client, None)
+        timer = self._timers.pop(client, None)
+        if timer is not None:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Take no more work."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _pump(self) -> None:
+        self._is_pumping = True
+        inline = 0
+        try:
+            for urgency in Urgency:
+                found = True
+                while found:
+                    found = False
+                    for client in list(self._due):
+                        now = time.monotonic()
+                        work = client.session.next_work(urgency, now)
+                        if work is None:
+                            continue
+                        found = True
+                        if client.is_cheap(work) and (inline < _INLINE_AT_ONCE or self._busy >= self._workers):
+                            inline += 1
+                            client.deliver(work, client.draw(work), time.monotonic())
+                        else:
+                            self._start(client, work)
+            due, self._due = self._due, {}
+            for client in due:
+                self._set_timer(client)
+        finally:
+            self._is_pumping = False
+
+    def _start(self, client: Client, work: Work) -> None:
+        self._busy += 1
+        future = self._pool.submit(client.draw, work)
+        loop, done = self._loop, self._done
+        future.add_done_callback(lambda future: loop.call_soon_threadsafe(done, client, work, future.result()))
+
+    def _done(self, client: Client, work: Work, drawn: Drawn | BaseException) -> None:
+        self._busy -= 1
+        client.deliver(work, drawn, time.monotonic())
+        blocked, self._blocked = self._blocked, {}
+        self._due.update(blocked)
+        self.kick(client)
+
+    def _set_timer(self, client: Client) -> None:
+        timer = self._timers.pop(client, None)
+        if timer is not None:
+            timer.cancel()
+        wait = client.session.wake_s(time.monotonic())
+        if wait is not None:
+            self._timers[client] = self._loop.call_later(wait, self._wake, client)
+
+    def _wake(self, client: Client) -> None:
+        self._timers.pop(client, None)
+        self.kick(client)
+
+
+def is_cheap(work: Work, pixels: int, is_low: bool) -> bool:
+    """Whether a picture of so many source pixels is made in about 2 ms: grey, to JPEG."""
+    if not isinstance(work.state, StackState) or work.tier is Tier.T3:
+        return False
+    return pixels <= _INLINE_PIXELS and not (is_low and work.tier is Tier.T2)

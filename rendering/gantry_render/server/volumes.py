@@ -1,0 +1,102 @@
+"""The volume in 3D to a picture, through whichever engine this pod has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+
+from gantry_render import scene
+from gantry_render.engine.port import Loaded
+from gantry_render.presets import get_preset
+from gantry_render.protocol import Tier, VolumeState
+from gantry_render.scene import Camera, CropBox, LabelOverlay, Scene, SurfaceMesh
+from gantry_render.server.pictures import NO_WINDOW, WHOLE, Drawing, fit
+
+# A moving picture is drawn by the engine at half of what it is asked for.
+_ENGINE_HALVES: Final = 2
+_CAN_CANCEL: Final = "window_scale" in Scene.__dataclass_fields__
+
+
+def draw_volume(
+    loaded: Loaded,
+    state: VolumeState,
+    tier: Tier,
+    meshes: Mapping[str, SurfaceMesh],
+    overlay: LabelOverlay | None,
+    cancelled: Callable[[], bool],
+) -> Drawing:
+    """Draw the volume; findings and segments lie in the same depth.
+
+    Parameters
+    ----------
+    meshes
+        Of the results that the state names and that could be read.
+    cancelled
+        Asked while drawing.
+
+    Raises
+    ------
+    SceneError
+        `scene.*` for what cannot be seen.
+    EngineError
+        `engine.cancelled`, `engine.closed`.
+    """
+    is_moving = tier < Tier.T2
+    size = state.size
+    if is_moving:
+        across, down = fit(*state.size, tier)
+        size = min(size[0], across * _ENGINE_HALVES), min(size[1], down * _ENGINE_HALVES)
+    view = to_scene(state, size, is_moving, meshes, overlay)
+    picture = loaded.render(view, cancelled) if _CAN_CANCEL else loaded.render(view)  # type: ignore[call-arg]  # until then
+    return Drawing(np.ascontiguousarray(picture.rgb), 0.0, WHOLE, NO_WINDOW, not is_moving, not is_moving)
+
+
+def to_scene(
+    state: VolumeState,
+    size: tuple[int, int],
+    is_moving: bool,
+    meshes: Mapping[str, SurfaceMesh],
+    overlay: LabelOverlay | None,
+) -> Scene:
+    """Return the engine's scene for a state in `size` pixels.
+
+    Raises
+    ------
+    SceneError
+        `scene.*`.
+    """
+    camera = state.camera
+    shown = [meshes[each] for each in state.meshes if each in meshes]
+    if state.mesh_opacity < 1:
+        shown = [
+            SurfaceMesh(
+                mesh.vertices_lps_mm,
+                mesh.triangles,
+                (*mesh.colour[:3], mesh.colour[3] * state.mesh_opacity),
+                mesh.smooth,
+            )
+            for mesh in shown
+        ]
+    crop = None
+    if state.crop_low_ijk is not None and state.crop_high_ijk is not None:
+        crop = CropBox(state.crop_low_ijk, state.crop_high_ijk)
+    return Scene(
+        Camera(
+            camera.position_lps_mm,
+            camera.focal_point_lps_mm,
+            camera.view_up_lps,
+            camera.parallel_scale_mm,
+            camera.view_angle_deg,
+        ),
+        size[0],
+        size[1],
+        get_preset(state.preset),
+        window_shift=state.window_shift,
+        **({"window_scale": state.window_scale} if _CAN_CANCEL else {}),
+        crop=crop,
+        tier=scene.Tier.MOTION if is_moving else scene.Tier.SETTLED,
+        overlay=overlay,
+        meshes=shown,
+    )
