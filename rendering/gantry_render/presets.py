@@ -88,12 +88,30 @@ class Preset:
     blend: Blend = Blend.COMPOSITE
     relative: bool = False
 
-    def scaled(self, low: float, high: float, shift: float) -> "Preset":
-        """Return the preset in the volume's units, moved by `shift`; fractions are of the range `low` to `high`."""
+    @property
+    def middle(self) -> float:
+        """Where the opacity changes, on average: what a window's centre is to a ramp."""
+        steps = [
+            (abs(after[1] - before[1]), (before[0] + after[0]) / 2)
+            for before, after in zip(self.opacity, self.opacity[1:], strict=False)
+        ]
+        change = sum(rise for rise, _ in steps)
+        return sum(rise * at for rise, at in steps) / change if change else self.opacity[0][0]
+
+    def scaled(self, low: float, high: float, shift: float, scale: float = 1.0) -> "Preset":
+        """Return the preset in the volume's units: fractions are of the range `low` to `high`.
+
+        Values are spread around the middle by the factor `scale`, then moved by `shift`.
+        """
         base, factor = (low, high - low) if self.relative else (0.0, 1.0)
+        middle = base + factor * self.middle
+
+        def place(value: float) -> float:
+            return middle + scale * (base + factor * value - middle) + shift
+
         return Preset(
-            tuple((base + factor * value + shift, opacity) for value, opacity in self.opacity),
-            tuple((base + factor * value + shift, *rgb) for value, *rgb in self.colour),  # type: ignore[misc]  # three
+            tuple((place(value), opacity) for value, opacity in self.opacity),
+            tuple((place(value), *rgb) for value, *rgb in self.colour),  # type: ignore[misc]  # three
             self.shading,
             self.blend,
         )

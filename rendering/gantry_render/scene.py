@@ -203,8 +203,9 @@ class Scene:
         Pixels of the settled picture; a moving frame has half of each, rounded up, and is enlarged where it is shown.
     preset
         How tissue looks; `gantry_render.presets.get_preset` knows the published ones by name.
-    window_shift
-        Added to every value of the preset's control points: what dragging the window in 3D does.
+    window_shift, window_scale
+        What dragging the window in 3D does: the preset's control points are spread around its middle by the factor
+        (1 leaves them), then moved by the shift, in the volume's units.
     crop
         Part of the volume, or None for all.
     tier
@@ -217,7 +218,8 @@ class Scene:
     Raises
     ------
     SceneError
-        `scene.bad_size` for a picture that is empty or larger than 4096 a side or 8 megapixels, `scene.bad_shift`.
+        `scene.bad_size` for a picture that is empty or larger than 4096 a side or 8 megapixels, `scene.bad_shift`,
+        `scene.bad_scale` for a factor beyond a thousandth or a thousand.
     """
 
     camera: Camera
@@ -225,6 +227,7 @@ class Scene:
     height: int
     preset: Preset
     window_shift: float = 0.0
+    window_scale: float = 1.0
     crop: CropBox | None = None
     tier: Tier = Tier.SETTLED
     overlay: LabelOverlay | None = None
@@ -237,6 +240,8 @@ class Scene:
             raise SceneError("scene.bad_size", f"A picture of {self.width} x {self.height} is not possible.")
         if not math.isfinite(self.window_shift):
             raise SceneError("scene.bad_shift", "The window's shift is not a number.")
+        if not 1e-3 <= self.window_scale <= 1e3:
+            raise SceneError("scene.bad_scale", "The window's factor lies outside a thousandth and a thousand.")
 
     @property
     def frame_size(self) -> tuple[int, int]:

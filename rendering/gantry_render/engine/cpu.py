@@ -113,19 +113,19 @@ class CpuVolume:
         own = sum(grid.voxels.nbytes for grid in grids if not self._is_callers(grid.voxels))
         return own + kept + sum(grid.bricks.size_bytes for grid in grids)
 
-    def render(self, scene: Scene) -> Picture:
-        """Draw on every core."""
+    def render(self, scene: Scene, cancelled: Callable[[], bool] | None = None) -> Picture:
+        """Draw on every core; `cancelled` is asked before every band of rows."""
         with self._lock:
             if self._closed:
                 raise EngineError("engine.closed", "The volume was closed.")
             self._under_way += 1
         try:
             preset = scene.preset.scaled(
-                *(self._own_range if scene.preset.relative else (0.0, 1.0)), scene.window_shift
+                *(self._own_range if scene.preset.relative else (0.0, 1.0)), scene.window_shift, scene.window_scale
             )
             if preset.blend is Blend.COMPOSITE:
-                return self._composite(scene, self._stored(preset))
-            return self._project(scene, preset)
+                return self._composite(scene, self._stored(preset), cancelled)
+            return self._project(scene, preset, cancelled)
         finally:
             with self._idle:
                 self._under_way -= 1
@@ -161,7 +161,7 @@ class CpuVolume:
         colours = tuple(((value - self._intercept) / self._slope, r, g, b) for value, r, g, b in preset.colour)
         return Preset(points, colours, preset.shading, preset.blend)
 
-    def _composite(self, scene: Scene, preset: Preset) -> Picture:
+    def _composite(self, scene: Scene, preset: Preset, cancelled: Callable[[], bool] | None) -> Picture:
         grid = self._grids[scene.tier]
         step_mm = grid.step_mm
         lowest, highest = float(grid.bricks.low_kji.min()), float(grid.bricks.high_kji.max())
@@ -216,11 +216,11 @@ class CpuVolume:
             np.array(scene.background, np.float32),
         ]
         cast: Callable[..., None] = raycast.cast_band
-        in_bands(lambda first, beyond: cast(*arguments, first, beyond, picture, depth_mm), height)
+        in_bands(lambda first, beyond: cast(*arguments, first, beyond, picture, depth_mm), height, cancelled=cancelled)
         return Picture(picture, depth_mm)
 
-    def _project(self, scene: Scene, preset: Preset) -> Picture:
-        values = self.project(scene, 1 if preset.blend is Blend.MIP else -1)
+    def _project(self, scene: Scene, preset: Preset, cancelled: Callable[[], bool] | None) -> Picture:
+        values = self.project(scene, 1 if preset.blend is Blend.MIP else -1, cancelled)
         ramp, grey = (np.array(column) for column in zip(*preset.opacity, strict=True))
         weight = np.interp(values, ramp, grey).astype(np.float32)
         at, *channels = (np.array(column) for column in zip(*preset.colour, strict=True))
@@ -237,7 +237,7 @@ class CpuVolume:
             )
         return Picture(picture, depth_mm)
 
-    def project(self, scene: Scene, sign: int) -> NDArray[np.float32]:
+    def project(self, scene: Scene, sign: int, cancelled: Callable[[], bool] | None = None) -> NDArray[np.float32]:
         """Return the highest (1) or lowest (-1) value on each line of sight, (height, width), NaN beside the volume."""
         grid = self._grids[scene.tier]
         view, spread, near = _see(scene, grid)
@@ -247,7 +247,9 @@ class CpuVolume:
         numbers = (np.float32(sign), view, np.float32(grid.step_mm), np.float32(near), np.float32(spread))
         flat, shape = grid.voxels.reshape(-1), grid.voxels.shape
         in_bands(
-            lambda first, beyond: raycast.project_band(flat, shape, bound, *numbers, first, beyond, values), height
+            lambda first, beyond: raycast.project_band(flat, shape, bound, *numbers, first, beyond, values),
+            height,
+            cancelled=cancelled,
         )
         scaled: NDArray[np.float32] = values * np.float32(self._slope) + np.float32(self._intercept)
         return scaled

@@ -1,5 +1,6 @@
 """What an engine is: it takes a volume once and draws scenes of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,8 +35,13 @@ class Loaded(Protocol):
     def size_bytes(self) -> int:
         """Memory held now, main and graphics together, the caller's own voxels left out."""
 
-    def render(self, scene: Scene) -> Picture:
+    def render(self, scene: Scene, cancelled: Callable[[], bool] | None = None) -> Picture:
         """Draw.
+
+        Parameters
+        ----------
+        cancelled
+            Asked every few milliseconds from any thread, must be quick; once it says yes, drawing stops.
 
         Raises
         ------
@@ -43,6 +49,8 @@ class Loaded(Protocol):
             `scene.bad_overlay` where the overlay lies on another grid.
         EngineError
             `engine.closed`.
+        FrameCancelledError
+            `engine.cancelled`.
         """
 
     def close(self) -> None:

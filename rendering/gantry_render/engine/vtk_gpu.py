@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gantry_imaging.volume import Volume
 from gantry_render.engine.port import Picture
-from gantry_render.errors import EngineError, SceneError
+from gantry_render.errors import EngineError, FrameCancelledError, SceneError
 from gantry_render.presets import Blend, Preset, Shading
 from gantry_render.scene import LabelOverlay, Scene, SurfaceMesh, Tier
 
@@ -74,11 +74,17 @@ class VtkVolume:
         """Texture and array."""
         return 0 if self._closed else 2 * self._volume.voxels_kji.nbytes
 
-    def render(self, scene: Scene) -> Picture:
-        """Draw on the engine's thread, one picture after the other."""
+    def render(self, scene: Scene, cancelled: Callable[[], bool] | None = None) -> Picture:
+        """Draw on the engine's thread, one picture after the other; one that waits for its turn may be cancelled."""
         if self._closed:
             raise EngineError("engine.closed", "The volume was closed.")
-        return self._do(lambda: self._draw(scene))
+
+        def draw() -> Picture:
+            if cancelled is not None and cancelled():
+                raise FrameCancelledError
+            return self._draw(scene)
+
+        return self._do(draw)
 
     def close(self) -> None:
         """Free the graphics memory and overwrite the copy."""
@@ -119,7 +125,9 @@ class VtkVolume:
 
         if scene.overlay is not None and scene.overlay.labels_kji.shape != self._volume.shape_kji:
             raise SceneError("scene.bad_overlay", "The label map does not lie on the volume's grid.")
-        preset = scene.preset.scaled(*(self._own_range if scene.preset.relative else (0.0, 1.0)), scene.window_shift)
+        preset = scene.preset.scaled(
+            *(self._own_range if scene.preset.relative else (0.0, 1.0)), scene.window_shift, scene.window_scale
+        )
         self._actor.SetProperty(property_of(preset, scene.overlay))
         blends = {Blend.COMPOSITE: 0, Blend.MIP: 1, Blend.MINIP: 2}
         self._mapper.SetBlendMode(blends[preset.blend])
