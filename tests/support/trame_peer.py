@@ -27,14 +27,11 @@ def why_no_trame() -> str | None:
 
 
 def serve(folder: Path, port: int, kept: Path | None, target_fps: float, throttle_ms: int) -> None:
-    """Serve the scene until ended. With `kept`, frames sent while the mouse turns it are written there with their cameras.
-
-    For each `number.jpg` there is a `number.settled.png`, the same camera at full sampling, written when a client asks
-    for nothing more (on SIGTERM).
-    """
-    from trame.app import get_server
-    from trame.ui.html import DivLayout
-    from trame.widgets import rca
+    """Serve the scene until ended. With `kept`, every frame that is sent is written there with the camera it shows."""
+    # Neither typed nor there for everybody.
+    get_server = importlib.import_module("trame.app").get_server
+    div_layout = importlib.import_module("trame.ui.html").DivLayout
+    rca = importlib.import_module("trame.widgets.rca")
     from vtkmodules.vtkInteractionStyle import vtkInteractorStyleTrackballCamera
     from vtkmodules.vtkRenderingCore import vtkRenderer, vtkRenderWindowInteractor, vtkVolume
     from vtkmodules.vtkRenderingOpenGL2 import vtkEGLRenderWindow
@@ -67,7 +64,7 @@ def serve(folder: Path, port: int, kept: Path | None, target_fps: float, throttl
     renderer.ResetCameraClippingRange()
 
     server: Any = get_server("peer", client_type="vue3")
-    with DivLayout(server, style="margin:0;background:#000") as layout:
+    with div_layout(server, style="margin:0;background:#000") as layout:
         layout.root.style = f"margin:0;width:{SIDE}px;height:{SIDE}px"
         area = rca.RemoteControlledArea(
             name="scene", display="image", event_throttle_ms=throttle_ms, style=f"width:{SIDE}px;height:{SIDE}px"
