@@ -7,6 +7,8 @@ export interface Shown extends Held {
   bitmap: ImageBitmap;
   /** Which of the view's states it answers, or answered when it came. */
   stateId: number;
+  /** When that state was asked for, as performance.now() has it. */
+  askedAt: number;
   /** It was there before it was asked for. */
   isHit: boolean;
 }
@@ -40,7 +42,7 @@ export class StreamView {
   readonly id: number;
   #host: ViewHost;
   #onPicture: () => void;
-  #states = new Map<number, State>();
+  #states = new Map<number, { state: State; askedAt: number }>();
   #stateId = 0;
   #state: State | null = null;
   #how: How = {};
@@ -93,18 +95,20 @@ export class StreamView {
     this.#how = how;
     if (!isSameState || this.#stateId === 0) {
       this.#state = state;
-      this.#stateId += 1;
-      this.#states.set(this.#stateId, state);
-      this.#states.delete(this.#stateId - STATES_KEPT);
+      this.#remember(state, performance.now());
       this.#showKept();
-    } else if (this.#state) {
-      // Moving, quality and prefetch are parts of what is said, so they need a state of their own.
-      this.#stateId += 1;
-      this.#states.set(this.#stateId, this.#state);
-      this.#states.delete(this.#stateId - STATES_KEPT);
+    } else {
+      // Moving, quality and prefetch are parts of what is said, so they need a number of their own.
+      this.#remember(state, this.#states.get(this.#stateId)?.askedAt ?? performance.now());
     }
     this.#isDirty = true;
     this.#host.changed(this);
+  }
+
+  #remember(state: State, askedAt: number): void {
+    this.#stateId += 1;
+    this.#states.set(this.#stateId, { state, askedAt });
+    this.#states.delete(this.#stateId - STATES_KEPT);
   }
 
   /** The newest state as a message, or null where it was said. */
@@ -119,7 +123,7 @@ export class StreamView {
       state: this.#state,
       moving,
       quality,
-      prefetch,
+      prefetch: prefetch.filter((listed) => !this.has(this.#at(listed))),
       holds: this.#host.cache.tierOf(this.#state),
     };
   }
@@ -136,7 +140,7 @@ export class StreamView {
   }
 
   take(frame: Frame): void {
-    const asked = this.#states.get(frame.stateId);
+    const asked = this.#states.get(frame.stateId)?.state;
     if (!asked || this.#isClosed) {
       this.#host.acknowledge(frame.seq, false);
       return;
@@ -172,7 +176,7 @@ export class StreamView {
 
   #is(state: State, other: State, stateId: number): boolean {
     if (state.kind === "volume" || other.kind === "volume")
-      return JSON.stringify(this.#states.get(stateId)) === JSON.stringify(this.#state);
+      return JSON.stringify(this.#states.get(stateId)?.state) === JSON.stringify(this.#state);
     if (lookOf(state) !== lookOf(other)) return false;
     return roundPlace(placeOf(state)) === roundPlace(placeOf(other));
   }
@@ -207,7 +211,8 @@ export class StreamView {
     this.#skip();
     this.#host.cache.pin(held);
     if (this.#shown) this.#host.cache.unpin(this.#shown);
-    this.#shown = { ...held, bitmap, stateId, isHit };
+    const askedAt = this.#states.get(stateId)?.askedAt ?? 0;
+    this.#shown = { ...held, bitmap, stateId, askedAt, isHit };
     this.#unseen = seq;
     this.#onPicture();
   }

@@ -1,5 +1,5 @@
 import type { Contours, ReviewState } from "../api/types";
-import type { Placement } from "./geometry";
+import { type Affine, magnify } from "./geometry";
 
 /** Ring as flat [x0, y0, x1, y1, …] in pixels; pixel centres are at whole numbers. */
 export type Ring = Float32Array;
@@ -97,12 +97,11 @@ export function drawOverlay(
   context: CanvasRenderingContext2D,
   items: readonly OverlayItem[],
   sopInstanceUid: string,
-  placement: Placement,
+  affine: Affine,
   opacity: number,
   ratio: number,
 ): void {
-  const { scaleX, scaleY, offsetX, offsetY } = placement;
-  const matrix = new DOMMatrix([scaleX * ratio, 0, 0, scaleY * ratio, offsetX * ratio, offsetY * ratio]);
+  const matrix = new DOMMatrix([...magnify(affine, ratio)]);
   for (const { outlines, color, state, pattern, isCurrent } of items) {
     const source = state === "rejected" ? null : outlines.path(sopInstanceUid);
     if (!source) continue;

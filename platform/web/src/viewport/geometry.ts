@@ -1,4 +1,5 @@
 import type { VoiWindow } from "../api/types";
+import type { Turn } from "./modes";
 
 export interface Size {
   width: number;
@@ -48,6 +49,138 @@ export function place(matrix: Matrix, screen: Size, view: View): Placement {
     offsetX: screen.width / 2 + view.pan.x - (scaleX * (columns - 1)) / 2,
     offsetY: screen.height / 2 + view.pan.y - (scaleY * (rows - 1)) / 2,
   };
+}
+
+/** Screen = [a c e; b d f] · (column, row, 1), as CanvasRenderingContext2D has it; pixel centres are at whole indices. */
+export type Affine = readonly [number, number, number, number, number, number];
+
+/**
+ * Where the picture lies on the screen after it was mirrored left to right and then turned
+ * clockwise; one millimetre is as long across as down.
+ */
+export function affineOf(
+  matrix: Matrix,
+  screen: Size,
+  view: View,
+  rotation: Turn,
+  isFlipped: boolean,
+): Affine {
+  const { columns, rows, columnSpacing, rowSpacing } = matrix;
+  const isOnSide = rotation === 90 || rotation === 270;
+  const across = columns * columnSpacing;
+  const down = rows * rowSpacing;
+  const fit = Math.min(screen.width / (isOnSide ? down : across), screen.height / (isOnSide ? across : down));
+  const alongX = fit * view.zoom * columnSpacing * (isFlipped ? -1 : 1);
+  const alongY = fit * view.zoom * rowSpacing;
+  // Cosine and sine of quarter turns, exactly.
+  const [cos, sin] = QUARTERS[rotation];
+  const a = alongX * cos;
+  const b = alongX * sin;
+  const c = -alongY * sin;
+  const d = alongY * cos;
+  const middleX = (columns - 1) / 2;
+  const middleY = (rows - 1) / 2;
+  return [
+    a,
+    b,
+    c,
+    d,
+    screen.width / 2 + view.pan.x - a * middleX - c * middleY,
+    screen.height / 2 + view.pan.y - b * middleX - d * middleY,
+  ];
+}
+
+const QUARTERS: Record<Turn, readonly [number, number]> = {
+  0: [1, 0],
+  90: [0, 1],
+  180: [-1, 0],
+  270: [0, -1],
+};
+
+export const apply = ([a, b, c, d, e, f]: Affine, { x, y }: Point): Point => ({
+  x: a * x + c * y + e,
+  y: b * x + d * y + f,
+});
+
+/** From the screen back to the picture. */
+export function invert([a, b, c, d, e, f]: Affine): Affine {
+  const size = a * d - b * c;
+  if (!(Math.abs(size) > 1e-12)) throw new RangeError("A picture without extent has no inverse.");
+  return [d / size, -b / size, -c / size, a / size, (c * f - d * e) / size, (b * e - a * f) / size];
+}
+
+/** In another unit of the screen: device pixels from CSS pixels. */
+export const magnify = ([a, b, c, d, e, f]: Affine, by: number): Affine => [
+  a * by,
+  b * by,
+  c * by,
+  d * by,
+  e * by,
+  f * by,
+];
+
+/** Screen pixels along one source pixel, the longer side of it. */
+export const scaleOf = ([a, b, c, d]: Affine): number => Math.max(Math.hypot(a, b), Math.hypot(c, d));
+
+/** Part of the picture that is on the screen: left, top, width, height in source pixels, edges at whole numbers. */
+export function visiblePart(affine: Affine, matrix: Matrix, screen: Size): Region | null {
+  const back = invert(affine);
+  const one = apply(back, { x: 0, y: 0 });
+  const other = apply(back, { x: screen.width, y: screen.height });
+  // Pixel centres are at whole indices, edges at whole numbers: half a pixel between the two.
+  const left = Math.max(0, Math.min(one.x, other.x) + 0.5);
+  const top = Math.max(0, Math.min(one.y, other.y) + 0.5);
+  const right = Math.min(matrix.columns, Math.max(one.x, other.x) + 0.5);
+  const bottom = Math.min(matrix.rows, Math.max(one.y, other.y) + 0.5);
+  return right > left && bottom > top ? [left, top, right - left, bottom - top] : null;
+}
+
+export type Region = readonly [number, number, number, number];
+
+/** A picture larger than this, as it would be sent whole, is asked for in parts. */
+const WHOLE_PIXELS = 1_200_000;
+const MARGIN = 0.25;
+const GRID = 64;
+const STEPS = [0.125, 0.25, 0.375, 0.5, 0.75, 1];
+const MOST_SIDE = 4096;
+
+/**
+ * What to ask for of a picture: all of it, or the visible part with a margin where all would be
+ * many more pixels; and how many device pixels that part covers, in steps, so that a little more
+ * zoom does not fetch everything anew. Never more pixels than the source has.
+ */
+export function requestOf(
+  affine: Affine,
+  matrix: Matrix,
+  screen: Size,
+  ratio: number,
+): { size: readonly [number, number]; region: Region | null } {
+  const wanted = Math.min(1, scaleOf(affine) * ratio);
+  const density = STEPS.find((step) => step >= wanted - 0.01) ?? 1;
+  const sized = (width: number, height: number): readonly [number, number] => {
+    const least = Math.min(1, MOST_SIDE / (Math.max(width, height) * density));
+    return [
+      Math.max(1, Math.round(width * density * least)),
+      Math.max(1, Math.round(height * density * least)),
+    ];
+  };
+  const { columns, rows } = matrix;
+  const whole = { size: sized(columns, rows), region: null };
+  const seen = visiblePart(affine, matrix, screen);
+  if (!seen || columns * rows * density ** 2 <= WHOLE_PIXELS) return whole;
+  const [left, top, width, height] = seen;
+  const from = (start: number, extent: number): number =>
+    Math.max(0, Math.floor((start - extent * MARGIN) / GRID) * GRID);
+  const to = (start: number, extent: number, end: number): number =>
+    Math.min(end, Math.ceil((start + extent * (1 + MARGIN)) / GRID) * GRID);
+  const region: Region = [
+    from(left, width),
+    from(top, height),
+    to(left, width, columns) - from(left, width),
+    to(top, height, rows) - from(top, height),
+  ];
+  if (region[2] * region[3] > columns * rows * 0.7) return whole;
+  return { size: sized(region[2], region[3]), region };
 }
 
 /** Zoom about a point of the screen: what is under it stays under it. */

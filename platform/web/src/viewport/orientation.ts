@@ -1,3 +1,5 @@
+import type { Turn } from "./modes";
+
 /** Letters at the four edges of the picture: where each edge lies in the patient. */
 export interface EdgeLetters {
   left: string;
@@ -43,6 +45,15 @@ export function edgeLetters(orientation: readonly number[] | null): EdgeLetters 
     top: directionLetters(opposite(alongColumn)),
     bottom: directionLetters(alongColumn),
   };
+}
+
+/** Edge letters of a picture that was mirrored left to right and then turned clockwise. */
+export function turnLetters(letters: EdgeLetters, rotation: Turn, isFlipped: boolean): EdgeLetters {
+  let { left, right, top, bottom } = letters;
+  if (isFlipped) [left, right] = [right, left];
+  for (let turned = 0; turned < rotation; turned += 90)
+    [left, top, right, bottom] = [bottom, left, top, right];
+  return { left, right, top, bottom };
 }
 
 /** The main plane of a picture, in words. */

@@ -1,67 +1,90 @@
 import type { VoiWindow } from "../api/types";
-import type { Picture } from "../transport/loader";
-import { type Placement, rewindowTable } from "./geometry";
+import { type Affine, magnify, type Region, rewindowTable, type Size } from "./geometry";
 
 export const isSameWindow = (one: VoiWindow | null, other: VoiWindow | null): boolean =>
   one?.center === other?.center && one?.width === other?.width;
 
-/** Draws one picture, and previews another window by mapping its grey values. */
+/** A picture, or a part of it, that lies over others. */
+export interface Layer {
+  bitmap: ImageBitmap;
+  /** What of the source it shows: left, top, width, height, edges at whole numbers. */
+  region: Region;
+  /** The window it is in; null: in colour. */
+  window: VoiWindow | null;
+}
+
+export interface Look {
+  window: VoiWindow | null;
+  isReversed: boolean;
+  isInverted: boolean;
+  isSmooth: boolean;
+  ratio: number;
+}
+
+/** Draws a picture of several layers, and previews another window by mapping their grey values. */
 export class Painter {
-  #source: { bitmap: ImageBitmap; grey: ImageData } | null = null;
-  #mapped: OffscreenCanvas | null = null;
+  #sources = new WeakMap<ImageBitmap, ImageData>();
+  #mapped: { bitmap: ImageBitmap; from: VoiWindow; to: VoiWindow; canvas: OffscreenCanvas } | null = null;
 
   paint(
     context: CanvasRenderingContext2D,
-    picture: Picture,
-    placement: Placement,
-    matrix: { columns: number; rows: number },
-    look: { window: VoiWindow | null; isReversed: boolean; isInverted: boolean; ratio: number },
+    layers: readonly Layer[],
+    affine: Affine,
+    size: Size,
+    look: Look,
   ): void {
-    const { scaleX, scaleY, offsetX, offsetY } = placement;
-    const { ratio } = look;
+    const [a, b, c, d, e, f] = magnify(affine, look.ratio);
     // Pixel centres are at whole indices, so the picture begins half a pixel before index 0.
-    const x = (offsetX - scaleX / 2) * ratio;
-    const y = (offsetY - scaleY / 2) * ratio;
-    const width = matrix.columns * scaleX * ratio;
-    const height = matrix.rows * scaleY * ratio;
-    context.imageSmoothingEnabled = true;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(this.#inWindow(picture, look.window, look.isReversed), x, y, width, height);
-    if (!look.isInverted) return;
-    context.globalCompositeOperation = "difference";
-    context.fillStyle = "#fff";
-    context.fillRect(x, y, width, height);
-    context.globalCompositeOperation = "source-over";
+    context.setTransform(a, b, c, d, e - (a + c) / 2, f - (b + d) / 2);
+    context.imageSmoothingEnabled = look.isSmooth;
+    context.imageSmoothingQuality = "medium";
+    for (const { bitmap, region, window } of layers)
+      context.drawImage(this.#inWindow(bitmap, window, look), region[0], region[1], region[2], region[3]);
+    if (look.isInverted) {
+      context.globalCompositeOperation = "difference";
+      context.fillStyle = "#fff";
+      context.fillRect(0, 0, size.width, size.height);
+      context.globalCompositeOperation = "source-over";
+    }
+    context.resetTransform();
   }
 
-  #inWindow(picture: Picture, window: VoiWindow | null, isReversed: boolean): CanvasImageSource {
-    if (!window || !picture.window || isSameWindow(window, picture.window)) return picture.bitmap;
-    const grey = this.#read(picture.bitmap);
-    const table = rewindowTable(picture.window, window, isReversed);
+  #inWindow(
+    bitmap: ImageBitmap,
+    from: VoiWindow | null,
+    { window: to, isReversed }: Look,
+  ): CanvasImageSource {
+    if (!to || !from || isSameWindow(to, from)) return bitmap;
+    const known = this.#mapped;
+    if (known?.bitmap === bitmap && isSameWindow(known.from, from) && isSameWindow(known.to, to))
+      return known.canvas;
+    const grey = this.#read(bitmap);
+    const table = rewindowTable(from, to, isReversed);
     const mapped = new ImageData(grey.width, grey.height);
-    const from = grey.data;
-    const to = mapped.data;
-    for (let at = 0; at < from.length; at += 4) {
-      const value = table[from[at] ?? 0] ?? 0;
-      to[at] = value;
-      to[at + 1] = value;
-      to[at + 2] = value;
-      to[at + 3] = 255;
+    const source = grey.data;
+    const target = mapped.data;
+    for (let at = 0; at < source.length; at += 4) {
+      const value = table[source[at] ?? 0] ?? 0;
+      target[at] = value;
+      target[at + 1] = value;
+      target[at + 2] = value;
+      target[at + 3] = 255;
     }
-    if (this.#mapped?.width !== grey.width || this.#mapped.height !== grey.height)
-      this.#mapped = new OffscreenCanvas(grey.width, grey.height);
-    this.#mapped.getContext("2d")?.putImageData(mapped, 0, 0);
-    return this.#mapped;
+    const canvas = new OffscreenCanvas(grey.width, grey.height);
+    canvas.getContext("2d")?.putImageData(mapped, 0, 0);
+    this.#mapped = { bitmap, from, to, canvas };
+    return canvas;
   }
 
   #read(bitmap: ImageBitmap): ImageData {
-    if (this.#source?.bitmap === bitmap) return this.#source.grey;
+    const known = this.#sources.get(bitmap);
+    if (known) return known;
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     const context = canvas.getContext("2d", { willReadFrequently: true });
     if (!context) throw new Error("This browser cannot read pictures back.");
     context.drawImage(bitmap, 0, 0);
     const grey = context.getImageData(0, 0, bitmap.width, bitmap.height);
-    this.#source = { bitmap, grey };
+    this.#sources.set(bitmap, grey);
     return grey;
   }
 }

@@ -127,6 +127,20 @@ export const viewportStyles = css`
     pointer-events: auto;
     text-align: left;
   }
+  .center.low {
+    place-content: end center;
+    padding-bottom: 56px;
+  }
+  .surface.stale #picture {
+    filter: grayscale(1) brightness(0.55);
+  }
+  .refining {
+    width: 10px;
+    height: 10px;
+    padding: 0;
+    border-radius: 50%;
+    background: #ffd54a;
+  }
   .scale {
     display: block;
     overflow: visible;

@@ -1,207 +1,297 @@
 import { html, LitElement, nothing, type PropertyValues, svg } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { send } from "../api/http";
 import { asProblem } from "../api/problem";
 import type { Series, VoiWindow } from "../api/types";
-import { type Picture, SliceLoader } from "../transport/loader";
-import { renderedUrl, type Slice, slicesOf, sliceWord, spacingOf } from "../transport/stack";
+import type { RenderConnection } from "../transport/render-connection";
 import { icon } from "../ui/kit/icons";
 import { controls } from "../ui/kit/styles";
-import { drawOverlay, type OverlayItem } from "./contours";
-import {
-  dragWindow,
-  HOME,
-  type Matrix,
-  type Placement,
-  panBy,
-  pinchView,
-  place,
-  type Size,
-  scaleBar,
-  type View,
-  zoomAt,
-} from "./geometry";
-import { Gestures, type TouchTool } from "./gestures";
-import { edgeLetters, planeName } from "./orientation";
-import { isSameWindow, Painter } from "./painter";
-import { parseWindow } from "./presets";
+import type { OverlayItem } from "./contours";
+import { HOME, type Point, type Size, scaleBar, type View } from "./geometry";
+import { type Drag, Gestures, type TouchTool } from "./gestures";
+import type { Plane, ReferencePlane, ShownPlane, Vec3 } from "./lps";
+import { type Crop, isPlaneMode, type Slab, type Tool, type Turn, type ViewportMode } from "./modes";
+import { PaintMarks } from "./paint-marks";
+import type { Scene, SceneHost, Status } from "./scene";
 import "./slice-bar";
+import { StackScene } from "./stack-scene";
 import { viewportStyles } from "./viewport-styles";
 
-const BLANK_AFTER_MS = 150;
 const SIDES: Record<string, string> = { L: "Left", R: "Right", B: "Both sides" };
+const MOUSE_DRAGS: Record<number, Drag> = { 1: "pan", 2: "zoom" };
+const PROBE_MS = 60;
+const DOUBLE_TAP_ZOOM = 2;
 
 /**
  * One series: picture, AI outlines, what must always be readable beside them. What the labels
- * say is what is shown, never what is still on its way.
+ * say is what is shown, never what is still on its way. README.md beside this file is for pages.
  */
 @customElement("gantry-viewport")
-export class Viewport extends LitElement {
+export class Viewport extends LitElement implements SceneHost {
   static override styles = [controls, viewportStyles];
 
   @property({ attribute: false }) series: Series | null = null;
   @property() studyInstanceUid = "";
   @property() dicomweb = "";
+  @property({ attribute: false }) connection: RenderConnection | null = null;
+  @property() mode: ViewportMode = "stack";
   @property({ type: Number }) index = 0;
-  @property({ attribute: false }) window: VoiWindow | null = null;
+  @property({ attribute: false }) window: VoiWindow | "auto" | null = null;
+  @property({ attribute: false }) lut: number | null = null;
   @property({ type: Boolean }) isInverted = false;
+  @property({ type: Number }) rotation: Turn = 0;
+  @property({ type: Boolean }) isFlipped = false;
+  @property() interpolation: "linear" | "nearest" = "linear";
   @property({ attribute: false }) overlay: readonly OverlayItem[] = [];
   @property({ type: Number }) opacity = 1;
   @property({ type: Boolean }) isAiHidden = false;
   @property({ type: Boolean }) hasUnreviewed = false;
   @property() touchTool: TouchTool = "scroll";
+  @property() tool: Tool = "window";
+  @property({ attribute: false }) crosshair: Vec3 | null = null;
+  @property({ attribute: false }) plane: Plane | null = null;
+  @property({ attribute: false }) slab: Slab = { mm: 0, mode: "none" };
+  @property({ attribute: false }) segments: readonly string[] = [];
+  @property() preset = "";
+  @property({ attribute: false }) presetWindow: { shift: number; scale: number } = { shift: 0, scale: 1 };
+  @property({ attribute: false }) crop: Crop | null = null;
+  @property({ type: Boolean }) isCropping = false;
+  @property({ attribute: false }) meshes: readonly string[] = [];
+  @property({ attribute: false }) referencePlanes: readonly ReferencePlane[] = [];
+  @property() quality: "auto" | "lossless" = "auto";
+  @property({ type: Boolean }) isActive = false;
+  @property({ type: Boolean }) isPhone = false;
+  @property({ type: Boolean }) showText = true;
   /** Slices that carry a finding, marked on the bar. */
   @property({ attribute: false }) marks: readonly number[] = [];
 
-  @state() private view: View = HOME;
-  @state() private shown: { index: number; picture: Picture } | null = null;
-  @state() private preview: VoiWindow | null = null;
-  @state() private isLoading = false;
-  @state() private error: unknown = null;
-  @state() private loaded: boolean[] = [];
-  @state() private size: Size = { width: 0, height: 0 };
+  @state() view: View = HOME;
+  @state() size: Size = { width: 0, height: 0 };
+  @state() isMoving = false;
+  @state() private probed = "";
   @query(".surface") private surface!: HTMLElement;
   @query("#picture") private pictureCanvas!: HTMLCanvasElement;
   @query("#overlay") private overlayCanvas!: HTMLCanvasElement;
-  #loader: SliceLoader | null = null;
-  #slices: Slice[] = [];
-  #painter = new Painter();
+  #scene: Scene = new StackScene(this);
+  #sceneMode: ViewportMode = "stack";
+  #marks = new PaintMarks();
   #resize = new ResizeObserver(([entry]) => {
     if (entry) this.size = { width: entry.contentRect.width, height: entry.contentRect.height };
   });
-  #blank: ReturnType<typeof setTimeout> | undefined;
-  #turn = 0;
   #frame = 0;
+  #announced = { plane: "", loaded: "", view: "" };
+  #probing: Point | null = null;
+  #probeTimer: ReturnType<typeof setTimeout> | undefined;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#resize.observe(this);
+    window.addEventListener("online", this.#online);
+    // Put back after it was taken out: its scene was closed with it.
+    if (this.hasUpdated) this.#setScene(true);
+  }
 
   override firstUpdated(): void {
-    this.#resize.observe(this);
     new Gestures(this.surface, {
-      scroll: (steps) => this.#emit("index-change", this.#clamp(this.index + steps)),
-      window: (dx, dy, isOver) => this.#dragWindow(dx, dy, isOver),
-      zoom: (factor, at) => {
-        this.view = zoomAt(this.view, factor, at, this.size);
+      scroll: (steps) => this.step(steps),
+      window: (dx, dy, isOver) => this.#scene.windowBy(dx, dy, isOver),
+      zoom: (factor, at) => this.#scene.zoomBy(factor, at),
+      pan: (dx, dy) => this.#scene.panBy(dx, dy),
+      pinch: (from, to) => this.#scene.pinch(from, to),
+      pixelsPerSlice: () =>
+        Math.max(4, Math.min(24, this.size.height / Math.max(1, this.#scene.status().count))),
+      dragAt: (at, button, isTouch) => this.#dragAt(at, button, isTouch),
+      rotate: (dx, dy) => this.#scene.rotateBy?.(dx, dy),
+      crosshair: (at) => this.#scene.setCrosshair?.(at),
+      grab: (at, from) => this.#scene.grab?.(at, from),
+      moving: (isMoving) => {
+        this.isMoving = isMoving;
       },
-      pan: (dx, dy) => {
-        this.view = panBy(this.view, dx, dy);
-      },
-      pinch: (from, to) => {
-        this.view = pinchView(this.view, from, to, this.size);
-      },
-      pixelsPerSlice: () => Math.max(4, Math.min(24, this.size.height / Math.max(1, this.#slices.length))),
-      touchTool: () => this.touchTool,
+      hover: (at) => this.#hover(at),
+      doubleTap: (at) => this.#doubleTap(at),
+      wheelZooms: () => this.mode === "volume",
     });
-    window.addEventListener("online", this.#online);
+    for (const type of ["wheel", "pointermove", "pointerdown", "keydown"])
+      this.surface.addEventListener(type, (event) => this.#marks.input(event.timeStamp), {
+        capture: true,
+        passive: true,
+      });
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.#resize.disconnect();
-    this.#loader?.close();
+    this.#scene.close();
+    clearTimeout(this.#probeTimer);
     window.removeEventListener("online", this.#online);
   }
 
   /** Whole picture in the middle. */
   fit(): void {
-    this.view = HOME;
+    this.#scene.fit();
   }
 
-  #online = (): void => this.#loader?.retry();
-
-  #clamp(index: number): number {
-    return Math.min(this.#slices.length - 1, Math.max(0, index));
+  /** Zoom about the middle. */
+  zoomBy(factor: number): void {
+    this.#scene.zoomBy(factor, { x: this.size.width / 2, y: this.size.height / 2 });
   }
 
-  #emit(name: string, detail: unknown): void {
+  /** One pixel of the source for one of the screen. */
+  actualSize(): void {
+    this.#scene.actualSize?.();
+  }
+
+  rotate(by: 90 | -90 = 90): void {
+    if (this.#scene.rollBy) {
+      this.#scene.rollBy(by);
+      return;
+    }
+    this.rotation = ((this.rotation + by + 360) % 360) as Turn;
+    this.#announceView();
+  }
+
+  flip(): void {
+    this.isFlipped = !this.isFlipped;
+    this.#announceView();
+  }
+
+  setView({ zoom, pan }: View): void {
+    if (zoom === this.view.zoom && pan.x === this.view.pan.x && pan.y === this.view.pan.y) return;
+    this.view = { zoom, pan };
+    this.#announced.view = JSON.stringify(this.view);
+  }
+
+  /** Scroll as the wheel does. */
+  step(by: number): void {
+    this.#scene.step(by);
+  }
+
+  /** Look at a volume from one side: A, P, L, R, H or F. */
+  resetCamera(face = "A"): void {
+    if ("look" in this.#scene && typeof this.#scene.look === "function") this.#scene.look(face);
+  }
+
+  currentPlane(): ShownPlane | null {
+    return this.#scene.plane();
+  }
+
+  retry(): void {
+    this.#scene.retry();
+  }
+
+  emit(name: string, detail: unknown): void {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
-  #dragWindow(dx: number, dy: number, isOver: boolean): void {
-    const start = this.window ?? this.shown?.picture.window;
-    if (!start) return;
-    // Up is brighter, whichever end of the values is white.
-    const next = dragWindow(start, dx, this.#isReversed === this.isInverted ? dy : -dy);
-    this.preview = isOver ? null : next;
-    if (isOver) this.#emit("window-change", next);
+  #online = (): void => this.#scene.retry();
+
+  #dragAt(at: Point, button: number, isTouch: boolean): Drag | null {
+    const grabbed = this.#scene.dragAt(at, isTouch || button === 0);
+    if (grabbed) return grabbed;
+    if (!isTouch && button !== 0) return MOUSE_DRAGS[button] ?? null;
+    if (this.mode === "volume")
+      return this.tool === "pan" || this.tool === "zoom" ? this.tool : this.#volumeTool();
+    if (isTouch && this.tool === "window") return this.touchTool;
+    return this.tool === "rotate" ? "window" : this.tool;
+  }
+
+  #volumeTool(): Drag {
+    return this.tool === "window" ? "window" : "rotate";
+  }
+
+  #hover(at: Point | null): void {
+    this.#probing = at;
+    if (!at) {
+      this.probed = "";
+      this.emit("probe", null);
+      return;
+    }
+    this.#probeTimer ??= setTimeout(() => {
+      this.#probeTimer = undefined;
+      void this.#probe();
+    }, PROBE_MS);
+  }
+
+  async #probe(): Promise<void> {
+    const at = this.#probing;
+    if (!at || this.mode === "volume") return;
+    const text = await this.#scene.probe(at);
+    if (!this.#probing) return;
+    this.probed = text ?? "";
+    this.emit("probe", text === null ? null : { text });
+  }
+
+  #doubleTap(at: Point): void {
+    if (this.view.zoom > 1.05) this.fit();
+    else this.#scene.zoomBy(DOUBLE_TAP_ZOOM, at);
+  }
+
+  #announceView(): void {
+    const { zoom, pan } = this.view;
+    this.#announced.view = JSON.stringify(this.view);
+    this.emit("view-change", { zoom, pan, rotation: this.rotation, isFlipped: this.isFlipped });
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
-    if (changed.has("series")) this.#open(changed.get("series") ?? null);
-    if (
-      changed.has("series") ||
-      changed.has("index") ||
-      changed.has("window") ||
-      changed.has("size" as never)
-    )
-      this.#look();
+    const before = changed.get("series");
+    if (changed.has("series") && before?.series_instance_uid !== this.series?.series_instance_uid)
+      this.view = HOME;
+    if (changed.has("mode") || this.#sceneMode !== this.mode) this.#setScene();
+    this.#scene.update(new Set(changed.keys() as IterableIterator<string>));
   }
 
-  #open(before: Series | null): void {
-    const isSame = before?.series_instance_uid === this.series?.series_instance_uid;
-    this.#loader?.close();
-    this.#loader = null;
-    this.shown = null;
-    if (!isSame) this.view = HOME;
-    this.error = null;
-    this.#slices = this.series ? slicesOf(this.series) : [];
-    const series = this.series;
-    if (!series) return;
-    const connection = (navigator as Navigator & { connection?: { saveData?: boolean } }).connection;
-    this.#loader = new SliceLoader(this.#slices, {
-      urlOf: (slice) => renderedUrl(this.dicomweb, this.studyInstanceUid, series.series_instance_uid, slice),
-      fetchPicture: async (url, accept, signal) => {
-        const answer = await send(url, { headers: { Accept: accept }, signal });
-        return { blob: await answer.blob(), window: parseWindow(answer.headers.get("Gantry-Window")) };
-      },
-      decode: (blob) => createImageBitmap(blob, { colorSpaceConversion: "none" }),
-      onArrival: (index) => this.#arrived(index),
-      ahead: connection?.saveData ? 8 : 100,
+  /** The scene of the mode; those of volumes are fetched when first wanted. */
+  #setScene(again = false): void {
+    const { mode } = this;
+    const isSame = isPlaneMode(mode) && isPlaneMode(this.#sceneMode);
+    if (!again && (mode === this.#sceneMode || isSame)) {
+      this.#sceneMode = mode;
+      return;
+    }
+    this.#scene.close();
+    this.#sceneMode = mode;
+    this.view = HOME;
+    if (mode === "stack") {
+      this.#use(new StackScene(this));
+      return;
+    }
+    const wanted = (): boolean => this.isConnected && this.#sceneMode === mode;
+    const isPlane = isPlaneMode(mode);
+    const load = isPlane
+      ? import("./plane-scene").then(({ PlaneScene }) => wanted() && this.#use(new PlaneScene(this)))
+      : import("./volume-scene").then(({ VolumeScene }) => wanted() && this.#use(new VolumeScene(this)));
+    void load.catch((error: unknown) => {
+      this.loadError = error;
     });
   }
 
-  #arrived(index: number): void {
-    this.loaded = this.#loader?.loaded() ?? [];
-    if (index === this.index) void this.#refresh();
-  }
+  @state() private loadError: unknown = null;
 
-  #look(): void {
-    const matrix = this.#matrix(this.#slices[this.index]);
-    if (!this.#loader || !matrix || this.size.width === 0) return;
-    const { scaleX } = place(matrix, this.size, HOME);
-    this.#loader.look(this.index, this.window, scaleX * devicePixelRatio);
-    this.loaded = this.#loader.loaded();
-    void this.#refresh();
-  }
-
-  async #refresh(): Promise<void> {
-    const turn = ++this.#turn;
-    const { index } = this;
-    const picture = await this.#loader?.best();
-    if (turn !== this.#turn) return;
-    clearTimeout(this.#blank);
-    this.error = picture ? null : (this.#loader?.failure() ?? null);
-    if (picture || this.error) {
-      this.shown = picture ? { index, picture } : null;
-      this.isLoading = false;
-      if (picture?.window && !picture.asked) this.#emit("window-found", picture.window);
-      return;
-    }
-    // A moment of the former slice is calmer than a flash of black; longer would mislead.
-    this.#blank = setTimeout(() => {
-      this.shown = null;
-      this.isLoading = true;
-    }, BLANK_AFTER_MS);
-  }
-
-  #matrix(slice: Slice | undefined): Matrix | null {
-    if (!slice) return null;
-    const { columns, rows } = slice.instance;
-    const [rowSpacing, columnSpacing] = spacingOf(slice) ?? [1, 1];
-    return { columns, rows, rowSpacing, columnSpacing };
+  #use(scene: Scene): void {
+    this.#scene.close();
+    this.#scene = scene;
+    this.loadError = null;
+    scene.update(new Set(["series", "connection", "window"]));
+    this.requestUpdate();
   }
 
   override updated(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = requestAnimationFrame(() => this.#draw());
+    const status = this.#scene.status();
+    this.#announce("loaded", "loaded-change", {
+      loaded: status.loaded.filter(Boolean).length,
+      total: status.count,
+    });
+    this.#announce("plane", "plane-change", this.#scene.plane());
+    const view = JSON.stringify(this.view);
+    if (this.#announced.view !== view) this.#announceView();
+  }
+
+  #announce(key: "plane" | "loaded", event: string, detail: unknown): void {
+    const text = JSON.stringify(detail);
+    if (this.#announced[key] === text) return;
+    this.#announced[key] = text;
+    this.emit(event, detail);
   }
 
   #draw(): void {
@@ -217,49 +307,36 @@ export class Viewport extends LitElement {
       context?.clearRect(0, 0, width, height);
       return context;
     });
-    const placement = this.#placement();
-    const slice = this.#slices[this.shown?.index ?? -1];
-    const matrix = this.#matrix(slice);
-    if (!picture || !overlay || !this.shown || !placement || !slice || !matrix) return;
-    const window = this.preview ?? this.window;
-    const look = { window, isReversed: this.#isReversed, isInverted: this.isInverted, ratio };
-    this.#painter.paint(picture, this.shown.picture, placement, matrix, look);
-    if (this.isAiHidden) return;
-    drawOverlay(overlay, this.overlay, slice.instance.sop_instance_uid, placement, this.opacity, ratio);
+    if (!picture || !overlay) return;
+    const shown = this.#scene.draw(picture, overlay, ratio);
+    if (shown) this.#marks.painted(shown, this.mode);
   }
 
-  #placement(): Placement | null {
-    const matrix = this.#matrix(this.#slices[this.shown?.index ?? this.index]);
-    return matrix && this.size.width > 0 ? place(matrix, this.size, this.view) : null;
+  get #connectionSentence(): string {
+    const { connection } = this;
+    if (!connection) return "";
+    if (connection.state === "lost") return connection.reason?.sentence ?? "Connection lost, reconnecting.";
+    if (connection.isSlow) return "Connection slow";
+    if (this.mode === "stack") return "";
+    if (connection.state === "live") {
+      if (connection.welcome?.volume) return "";
+      return connection.welcome?.no_volume_sentence ?? "";
+    }
+    return connection.reason?.sentence ?? "";
   }
 
-  /** Low values are white, as in most film-like recordings. */
-  get #isReversed(): boolean {
-    return this.#slices[this.index]?.instance.photometric_interpretation === "MONOCHROME1";
-  }
-
-  /** Why what is on the screen is less than what the modality made; empty where it is not. */
-  get #lossy(): string {
-    if (!this.shown) return "";
-    const { tier, asked, window } = this.shown.picture;
-    const wanted = this.preview ?? this.window;
-    const isInWindow = wanted ? isSameWindow(window, wanted) : asked === null;
-    if (tier === "motion" || !isInWindow) return "Lossy preview, not for diagnosis";
-    const isSource = this.#slices[this.shown.index]?.instance.is_lossy;
-    return isSource ? "Lossy when received, not for diagnosis" : "";
-  }
-
-  #renderSeries(series: Series, slice: Slice | undefined) {
-    const plane = planeName(slice?.instance.image_orientation_patient ?? null);
+  #renderSeries(series: Series, status: Status) {
     const side = SIDES[series.laterality];
     return html`<div class="corner top start">
       <strong>${series.series_number === null ? "" : `${series.series_number}: `}${series.series_description || series.modality}</strong>
-      <span>${[plane, series.body_part_examined].filter(Boolean).join(" · ")}</span>
+      <span>${[status.plane, series.body_part_examined].filter(Boolean).join(" · ")}</span>
       ${side ? html`<span class="laterality" data-testid="laterality">${side}</span>` : nothing}
     </div>`;
   }
 
-  #renderTags() {
+  #renderTags(status: Status) {
+    // A phone's screen is none to read on, whatever is sent to it.
+    const lossy = status.hasPicture && this.isPhone ? "Not for diagnosis: lossy preview" : status.lossy;
     return html`<div class="corner top end">
       ${
         this.hasUnreviewed
@@ -269,30 +346,37 @@ export class Viewport extends LitElement {
           : nothing
       }
       ${
-        this.#lossy
-          ? html`<span class="chip warn" data-testid="lossy-tag">${icon("alert", "small")}${this.#lossy}</span>`
+        lossy
+          ? html`<span class="chip warn" data-testid="lossy-tag">${icon("alert", "small")}${lossy}</span>`
+          : nothing
+      }
+      ${
+        status.isLossless && !lossy
+          ? html`<span class="chip" data-testid="quality-tag">Full quality</span>`
+          : nothing
+      }
+      ${
+        status.isRefining && status.hasPicture
+          ? html`<span class="refining" data-testid="refining" title="A better picture is on its way"></span>`
           : nothing
       }
     </div>`;
   }
 
-  #renderPlace(slice: Slice) {
-    const { position_mm } = slice.instance;
-    const at = (this.shown?.index ?? this.index) + 1;
+  #renderPlace(status: Status) {
     return html`<div class="corner bottom start">
-      <span><span>${sliceWord(slice)} </span><strong data-testid="slice-label">${at} / ${this.#slices.length}</strong></span>
-      ${position_mm === null ? nothing : html`<span>Pos ${position_mm.toFixed(1)} mm</span>`}
+      <span><span>${status.word} </span><strong data-testid="slice-label">${status.index + 1} / ${status.count}</strong></span>
+      ${status.position ? html`<span>${status.position}</span>` : nothing}
+      ${this.probed ? html`<span data-testid="probe-label">${this.probed}</span>` : nothing}
     </div>`;
   }
 
-  #renderLook(slice: Slice, placement: Placement) {
-    const window = this.preview ?? this.window ?? this.shown?.picture.window;
+  #renderLook(status: Status) {
     const format = (value: number): string =>
       value.toLocaleString("en", { maximumFractionDigits: 2, useGrouping: false });
-    const spacing = spacingOf(slice);
-    const bar = spacing
-      ? scaleBar(placement.scaleX / spacing[1], Math.min(160, this.size.width * 0.3))
-      : null;
+    const { window, pxPerMm } = status;
+    const bar = pxPerMm ? scaleBar(pxPerMm, Math.min(160, this.size.width * 0.3)) : null;
+    const isVolume = this.mode === "volume";
     return html`<div class="corner bottom end">
       ${
         bar
@@ -304,14 +388,13 @@ export class Viewport extends LitElement {
       }
       <span>${bar ? (bar.mm >= 10 ? `${bar.mm / 10} cm` : `${bar.mm} mm`) : "No scale"}</span>
       <span data-testid="window-label">
-        ${window ? `C ${format(window.center)}  W ${format(window.width)}` : this.shown ? "Colour" : ""}${this.isInverted ? " inverted" : ""}
+        ${window ? `C ${format(window.center)}  W ${format(window.width)}` : status.hasPicture && !isVolume ? "Colour" : ""}${this.isInverted && !isVolume ? " inverted" : ""}
       </span>
-      <span data-testid="zoom-label">Zoom ${Math.round(placement.scaleX * 100)} %</span>
+      <span data-testid="zoom-label">Zoom ${status.zoom}</span>
     </div>`;
   }
 
-  #renderLetters(slice: Slice) {
-    const letters = edgeLetters(slice.instance.image_orientation_patient);
+  #renderLetters({ letters }: Status) {
     if (!letters) return nothing;
     return html`<div data-testid="orientation" aria-label="Orientation: left edge ${letters.left}, top edge ${letters.top}">
       <span class="letter left">${letters.left}</span><span class="letter right">${letters.right}</span>
@@ -319,49 +402,81 @@ export class Viewport extends LitElement {
     </div>`;
   }
 
-  #renderCenter(word: string) {
-    if (this.error) {
-      const { message, correlationId } = asProblem(this.error);
+  #renderCenter(status: Status) {
+    const error = this.loadError ?? status.error;
+    if (error) {
+      const { message, correlationId } = asProblem(error);
       return html`<div class="center"><div class="message bad" role="alert" data-testid="picture-error">
         ${icon("alert")}
         <div class="stack">
-          <strong>${word} ${this.index + 1} cannot be shown</strong>
+          <strong>${status.word} ${this.mode === "stack" ? this.index + 1 : ""} cannot be shown</strong>
           <p>${message}</p>
           ${correlationId ? html`<p class="muted small">Reference <span class="code">${correlationId}</span></p>` : nothing}
-          <div><button class="button" @click=${() => this.#loader?.retry()}>Try again</button></div>
+          <div><button class="button" @click=${() => this.retry()}>Try again</button></div>
         </div>
       </div></div>`;
     }
-    return this.isLoading && this.#slices.length > 0
-      ? html`<div class="center muted" role="status">${icon("wheel", "turning")}Loading ${word.toLowerCase()} ${this.index + 1}</div>`
+    const sentence = this.#connectionSentence;
+    if (sentence) {
+      const canRetry = this.connection?.state !== "live" && this.connection?.state !== "preparing";
+      return html`<div class="center ${status.hasPicture ? "low" : ""}" role="status" data-testid="stream-state">
+        <div class="message">
+          ${icon("wheel", this.connection?.state === "refused" ? "" : "turning")}
+          <div class="stack">
+            <p>${sentence}</p>
+            ${canRetry ? html`<div><button class="button" @click=${() => this.connection?.retry()}>Try again</button></div>` : nothing}
+          </div>
+        </div>
+      </div>`;
+    }
+    const what = this.mode === "stack" ? `${status.word.toLowerCase()} ${this.index + 1}` : "the volume";
+    return status.isLoading
+      ? html`<div class="center muted" role="status">${icon("wheel", "turning")}Loading ${what}</div>`
       : nothing;
   }
 
+  #renderText(status: Status) {
+    const hasPlace = status.count > 0 && this.mode !== "volume";
+    return html`${this.series ? this.#renderSeries(this.series, status) : nothing}
+      ${hasPlace ? this.#renderPlace(status) : nothing}
+      ${status.count > 0 && this.size.width > 0 ? this.#renderLook(status) : nothing}`;
+  }
+
   override render() {
-    const slice = this.#slices[this.shown?.index ?? this.index];
-    const placement = this.#placement();
-    const word = slice ? sliceWord(slice) : "Image";
+    const status = this.#scene.status();
+    const isStale = this.connection?.state === "lost" || this.connection?.isSlow;
+    this.dataset.source = status.source;
+    this.dataset.place = String(status.index);
+    this.dataset.tier = String(status.tier);
+    this.dataset.settled = String(status.isSettled);
+    const word =
+      this.mode === "volume" ? "Volume in 3D" : `${status.word} ${status.index + 1} of ${status.count}`;
     return html`
       <div
-        class="surface"
+        class="surface ${isStale ? "stale" : ""}"
         tabindex="0"
         role="img"
-        aria-label="${word} ${this.index + 1} of ${this.#slices.length}"
-        @dblclick=${() => this.#emit("maximise", null)}
+        aria-label=${word}
+        @dblclick=${() => this.emit("maximise", null)}
+        @pointerdown=${() => this.emit("activate", null)}
+        @focus=${() => this.emit("activate", null)}
       >
         <canvas id="picture"></canvas>
         <canvas id="overlay" data-testid="overlay"></canvas>
       </div>
-      ${this.series ? this.#renderSeries(this.series, slice) : nothing} ${this.#renderTags()}
-      ${slice ? html`${this.#renderLetters(slice)} ${this.#renderPlace(slice)}` : nothing}
-      ${slice && placement ? this.#renderLook(slice, placement) : nothing} ${this.#renderCenter(word)}
-      <gantry-slice-bar
-        .index=${this.index}
-        .count=${this.#slices.length}
-        .loaded=${this.loaded}
-        .marks=${this.marks}
-        @index-change=${(event: CustomEvent<number>) => this.#emit("index-change", event.detail)}
-      ></gantry-slice-bar>
+      ${this.showText ? this.#renderText(status) : nothing} ${this.#renderTags(status)}
+      ${this.#renderLetters(status)} ${this.#renderCenter(status)}
+      ${
+        this.mode === "volume"
+          ? nothing
+          : html`<gantry-slice-bar
+              .index=${this.mode === "stack" ? this.index : status.index}
+              .count=${status.count}
+              .loaded=${status.loaded}
+              .marks=${this.mode === "stack" ? this.marks : []}
+              @index-change=${(event: CustomEvent<number>) => this.step(event.detail - (this.mode === "stack" ? this.index : status.index))}
+            ></gantry-slice-bar>`
+      }
     `;
   }
 }
