@@ -431,7 +431,7 @@ class _Parser:
         _require(
             all(one.samples == 1 and one.chunk is not None and one.shape == shape[1:] for one in index.frames), "slices"
         )
-        _require(len(index.lps_from_ijk) == 16, "affine")
+        _require(len(index.lps_from_ijk) == 16 and max(map(abs, index.lps_from_ijk)) < 1e9, "affine")
         Volume(np.zeros((1, 1, 1), np.int16), np.array(index.lps_from_ijk).reshape(4, 4))
         shapes = [shape, *(level.shape_kji for level in index.levels)]
         _require(all(smaller == halved(larger) for larger, smaller in pairwise(shapes)), "levels")

@@ -134,12 +134,16 @@ class Pack:
         Raises
         ------
         PackError
-            `pack.no_volume` with the reason, `pack.corrupt` with the slice, `pack.cancelled`.
+            `pack.no_volume` with the reason, `pack.corrupt` with the slice, `pack.too_large`, `pack.cancelled`.
         """
         shape, affine = self.index.shape_kji, self.index.affine
         if shape is None or affine is None:
             raise PackError("pack.no_volume", f"The series is no volume: {self.index.reason}")
-        voxels = np.empty(shape, self.index.dtype) if out is None else out
+        try:
+            voxels = np.empty(shape, self.index.dtype) if out is None else out
+        except MemoryError:
+            size_gib = self.index.volume_bytes >> 30
+            raise PackError("pack.too_large", f"The volume takes {size_gib} GiB, more than there is.") from None
         if voxels.shape != shape or voxels.dtype != self.index.dtype or not voxels.flags.c_contiguous:
             raise ValueError(f"the array must be {shape} of {self.index.dtype}, in C order")
         stop = threading.Event()

@@ -144,7 +144,7 @@ def test_nothing_is_written_again_when_the_job_runs_twice(world: World) -> None:
 
 
 def test_pack_is_written_again_when_the_series_grew(world: World) -> None:
-    uids = {"study_uid": generate_uid(), "series_uid": generate_uid()}
+    uids: dict[str, Any] = {"study_uid": generate_uid(), "series_uid": generate_uid()}
     study_id, series_id = store(world, 12, **uids)
     ask(world, series_id)
     run_job(world, series_id)

@@ -31,6 +31,6 @@ def test_store_is_refused_when_its_place_is_missing(kind: str) -> None:
 def test_every_error_has_a_kind_that_transports_know() -> None:
     from gantry.kernel.errors import ErrorKind
 
-    errors = [StorageError, *StorageError.__subclasses__()]
+    errors: list[type[StorageError]] = [StorageError, *StorageError.__subclasses__()]
     assert {error.kind for error in errors} <= {kind.value for kind in ErrorKind}
     assert len({error.code for error in errors}) == len(errors)
