@@ -10,8 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from gantry_imaging.volume import Volume
+from gantry_render.engine.bricks import halve
 from gantry_render.engine.cpu import CpuEngine, CpuVolume
-from gantry_render.errors import EngineError, SceneError
+from gantry_render.engine.jit import core_count
+from gantry_render.errors import EngineError, FrameCancelledError, SceneError
 from gantry_render.presets import PRESETS, Preset, Shading
 from gantry_render.scene import Camera, CropBox, LabelOverlay, Scene, SurfaceMesh, Tier
 
@@ -231,6 +233,53 @@ def test_window_moves_the_threshold_when_shifted() -> None:
     loaded = load(field((1.0, 1.0, 1.0), ball(20)))
     areas = [np.isfinite(loaded.render(scene(window_shift=s)).depth_mm).sum() * 0.25 for s in (-500, 0, 500)]  # type: ignore[arg-type]
     assert areas == pytest.approx([np.pi * r**2 for r in (25, 20, 15)], rel=0.04)
+
+
+def test_threshold_spreads_around_the_middle_when_the_window_is_widened() -> None:
+    loaded = load(field((1.0, 1.0, 1.0), ball(20)))
+    ramp = replace(HARD, opacity=((400, 0.0), (500, 0.0), (501, 0.999), (601, 0.999), (602, 0.0), (702, 0.0)))
+    assert ramp.middle == pytest.approx(551)
+    # The shell begins 51 below the middle, and half as far below when the window is half as wide.
+    for scale, radius in ((1.0, 20.0), (0.5, 19.745), (4.0, 21.53)):
+        scaled = loaded.render(scene(preset=ramp, window_scale=scale))
+        area = np.isfinite(scaled.depth_mm).sum() * 0.25  # type: ignore[arg-type]  # the engine tells
+        assert area == pytest.approx(np.pi * radius**2, rel=0.01)
+    shifted = loaded.render(scene(preset=ramp, window_scale=4.0, window_shift=-300.0)).depth_mm
+    assert np.isfinite(shifted).sum() * 0.25 == pytest.approx(np.pi * 24.5**2, rel=0.02)  # type: ignore[arg-type]
+    for bad in (0.0, -1.0, float("nan"), 1e9):
+        with pytest.raises(SceneError) as refused:
+            scene(window_scale=bad)
+        assert refused.value.code == "scene.bad_scale"
+
+
+@pytest.mark.parametrize("preset", ["CT-Bone", "CT-MIP"])
+def test_drawing_stops_when_the_frame_is_cancelled(preset: str) -> None:
+    loaded = load(field((1.0, 1.0, 1.0), ball(20)))
+    asked = []
+
+    def is_stale() -> bool:
+        asked.append(threading.get_ident())
+        return len(asked) > 3
+
+    with pytest.raises(FrameCancelledError) as given_up:
+        loaded.render(scene(preset=PRESETS[preset]), is_stale)
+    assert given_up.value.code == "engine.cancelled"
+    # Each core asks once more at most.
+    assert len(asked) <= 4 + core_count()
+    assert loaded.render(scene(preset=PRESETS[preset]), lambda: False).rgb.max() > 100
+    loaded.close()
+
+
+def test_given_half_is_used_where_it_lies_when_it_fits() -> None:
+    volume = field((1.0, 1.0, 1.0), ball(20, (3, 0, 2)))
+    half = halve(np.ascontiguousarray(volume.voxels_kji))
+    given = CpuEngine().load(volume, half)
+    moving = scene(preset=LIT, tier=Tier.MOTION)
+    assert np.array_equal(given.render(moving).rgb, load(volume).render(moving).rgb)
+    given.close()
+    assert half.max() > 0
+    other = CpuEngine().load(volume, half[1:])
+    assert np.array_equal(other.render(moving).rgb, load(volume).render(moving).rgb)
 
 
 def quad(y: float, colour: tuple[float, float, float, float], half: float = 30.0) -> SurfaceMesh:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gantry_render.engine.jit import in_bands, kernel
+from gantry_render.engine.jit import in_bands, kernel, plain
 
 SHIFT: Final = 2
 EDGE: Final = 1 << SHIFT
@@ -16,6 +16,12 @@ FARTHEST: Final = 15
 """Bricks beyond which distances are no longer told apart."""
 
 
+def make_roomy(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return a contiguous array of zeros with room behind, so that four bytes may be read from any element on."""
+    size = int(np.prod(shape))
+    return np.zeros(size + 4, dtype)[:size].reshape(shape)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Bricks:
     """Range of the voxels that any sample inside a brick may touch.
@@ -23,7 +29,7 @@ class Bricks:
     Parameters
     ----------
     low_kji, high_kji
-        int16, one value a brick.
+        int16, one value a brick; made with `make_roomy`.
     """
 
     low_kji: NDArray[np.int16]
@@ -45,8 +51,9 @@ def build_bricks(voxels_kji: NDArray[np.int16]) -> Bricks:
     """Find the range of every brick."""
     slices, rows, columns = voxels_kji.shape
     shape = brick_shape((slices, rows, columns))
-    low, high = np.empty(shape, np.int16), np.empty(shape, np.int16)
-    in_bands(lambda first, beyond: _ranges(voxels_kji, low, high, first, beyond), shape[0], band=4)
+    low, high = make_roomy(shape, np.int16), make_roomy(shape, np.int16)
+    flat = plain(voxels_kji).reshape(voxels_kji.shape)
+    in_bands(lambda first, beyond: _ranges(flat, low, high, first, beyond), shape[0], band=4)
     return Bricks(low, high)
 
 
@@ -65,34 +72,70 @@ def measure_distances(
     Returns
     -------
     NDArray
-        uint8 of the bricks' shape, chessboard distance, at most `FARTHEST`.
+        uint8 of the bricks' shape, chessboard distance, at most `FARTHEST`; made with `make_roomy`.
     """
-    hidden = np.empty(bricks.low_kji.shape, np.uint8)
-    _hide(bricks.low_kji, bricks.high_kji, intervals, np.uint8(FARTHEST), hidden)
+    hidden: NDArray[np.uint8] = np.empty(bricks.low_kji.shape, np.uint8)
+    low, high = bricks.low_kji, bricks.high_kji
+    given = np.zeros((0, 0, 0), np.bool_) if marked is None else marked
+    found = make_roomy(hidden.shape, np.uint8)
+
+    def along_a_slice(first: int, beyond: int) -> None:
+        _hide(low, high, intervals, given, np.uint8(FARTHEST), hidden, first, beyond)
+        _sweep(hidden, first, beyond)
+        hidden[first:beyond] = _spread(hidden[first:beyond], 1)
+
+    def across_slices(first: int, beyond: int) -> None:
+        found[:, first:beyond] = _spread(hidden[:, first:beyond], 0)
+
+    slices, rows, _ = hidden.shape
+    in_bands(along_a_slice, slices)
+    in_bands(across_slices, rows)
+    return found
+
+
+def mark_cells(
+    voxels_kji: NDArray[np.int16],
+    distances: NDArray[np.uint8],
+    intervals: NDArray[np.float32],
+    marked: NDArray[np.bool_] | None,
+) -> NDArray[np.uint64]:
+    """Say for each cell of the bricks at distance 0 whether a sample inside may show something.
+
+    Returns
+    -------
+    NDArray
+        uint64 of the bricks' shape; bit 16 k + 4 j + i is that of a brick's cell (i, j, k); made with `make_roomy`.
+    """
+    cells = make_roomy(distances.shape, np.uint64)
+    flat = plain(voxels_kji).reshape(voxels_kji.shape)
+    # Open ranges of whole numbers: a > lo and a < hi hold for integers as for the numbers themselves.
+    bounds = np.clip(np.stack([np.floor(intervals[:, 0]), np.ceil(intervals[:, 1])], axis=1), -40000, 40000)
+    whole = bounds.astype(np.int32)
+    in_bands(lambda first, beyond: _cells(flat, distances, whole, cells, first, beyond), cells.shape[0], band=2)
     if marked is not None:
-        hidden[marked] = 0
-    _sweep(hidden)
-    return _spread(_spread(hidden, 1), 0)
+        cells[marked] = np.uint64(0xFFFFFFFFFFFFFFFF)
+    return cells
 
 
 def halve(voxels_kji: NDArray[np.int16]) -> NDArray[np.int16]:
     """Average cubes of two voxels a side; a last odd slice, row or column is left out. Needs four a side."""
     slices, rows, columns = (side // 2 for side in voxels_kji.shape)
     half = np.empty((slices, rows, columns), np.int16)
-    in_bands(lambda first, beyond: _average(voxels_kji, half, first, beyond), slices, band=8)
+    flat = plain(voxels_kji).reshape(voxels_kji.shape)
+    in_bands(lambda first, beyond: _average(flat, half, first, beyond), slices, band=8)
     return half
 
 
 def mark_bricks(mask_kji: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Say which bricks touch a voxel that is not 0."""
     marks = np.zeros(brick_shape(mask_kji.shape), np.bool_)
-    _mark(mask_kji, marks)
+    _mark(plain(mask_kji).reshape(mask_kji.shape), marks)
     return marks
 
 
 def predict_bytes(shape_kji: tuple[int, int, int]) -> int:
-    """Return the memory of the bricks and of one distance field."""
-    return 5 * int(np.prod(brick_shape(shape_kji)))
+    """Return the memory of the bricks, of one distance field and of one set of cells."""
+    return 13 * int(np.prod(brick_shape(shape_kji)))
 
 
 def _spread(distances: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
@@ -152,26 +195,31 @@ def _average(voxels: NDArray[np.int16], half: NDArray[np.int16], first: int, bey
 
 
 @kernel
-def _hide(
+def _hide(  # noqa: PLR0917  # kernels take no objects
     low: NDArray[np.int16],
     high: NDArray[np.int16],
     intervals: NDArray[np.float32],
+    marked: NDArray[np.bool_],
     far: np.uint8,
     out: NDArray[np.uint8],
+    first: int,
+    beyond: int,
 ) -> None:
-    for k in range(low.shape[0]):
+    for k in range(first, beyond):
         for j in range(low.shape[1]):
             for i in range(low.shape[2]):
                 out[k, j, i] = far
                 for n in range(intervals.shape[0]):
                     if np.float32(high[k, j, i]) > intervals[n, 0] and np.float32(low[k, j, i]) < intervals[n, 1]:
                         out[k, j, i] = 0
+                if marked.size and marked[k, j, i]:
+                    out[k, j, i] = 0
 
 
 @kernel
-def _sweep(distances: NDArray[np.uint8]) -> None:
+def _sweep(distances: NDArray[np.uint8], first: int, beyond: int) -> None:
     columns = distances.shape[2]
-    for k in range(distances.shape[0]):
+    for k in range(first, beyond):
         for j in range(distances.shape[1]):
             line = distances[k, j]
             for i in range(1, columns):
@@ -192,3 +240,52 @@ def _mark(mask: NDArray[np.uint8], marks: NDArray[np.bool_]) -> None:
                         for bj in range(max(0, (j - 1) // EDGE), min(j // EDGE, marks.shape[1] - 1) + 1):
                             for bi in range(max(0, (i - 1) // EDGE), min(i // EDGE, marks.shape[2] - 1) + 1):
                                 marks[bk, bj, bi] = True
+
+
+@kernel
+def _cells(
+    voxels: NDArray[np.int16],
+    distances: NDArray[np.uint8],
+    bounds: NDArray[np.int32],
+    cells: NDArray[np.uint64],
+    first: int,
+    beyond: int,
+) -> None:
+    slices, rows, columns = voxels.shape
+    bricks = cells.shape[2]
+    most = np.empty(columns, np.int16)
+    least = np.empty(columns, np.int16)
+    shown = np.zeros(bricks * EDGE, np.uint8)
+    for bk in range(first, beyond):
+        for bj in range(cells.shape[1]):
+            left, right = bricks, -1
+            for bi in range(bricks):
+                if distances[bk, bj, bi] == 0:
+                    left = min(left, bi)
+                    right = bi
+            if right < 0:
+                continue
+            begin = left * EDGE
+            end = min((right + 1) * EDGE, columns - 1)
+            for cell in range(EDGE * EDGE):
+                k, j = bk * EDGE + (cell >> SHIFT), bj * EDGE + (cell & (EDGE - 1))
+                if k >= slices - 1 or j >= rows - 1:
+                    continue
+                a, b = voxels[k, j, begin : end + 1], voxels[k, j + 1, begin : end + 1]
+                c, d = voxels[k + 1, j, begin : end + 1], voxels[k + 1, j + 1, begin : end + 1]
+                for i in range(end + 1 - begin):
+                    most[i] = max(a[i], b[i], c[i], d[i])
+                for i in range(end + 1 - begin):
+                    least[i] = min(a[i], b[i], c[i], d[i])
+                shown[: end - begin] = 0
+                for n in range(bounds.shape[0]):
+                    low, high = bounds[n, 0], bounds[n, 1]
+                    for i in range(end - begin):
+                        top, bottom = max(most[i], most[i + 1]), min(least[i], least[i + 1])
+                        shown[i] |= np.uint8(np.int32(top) > low) & np.uint8(np.int32(bottom) < high)
+                shown[end - begin : (right + 1 - left) * EDGE] = 0
+                place = np.uint64(cell * EDGE)
+                for bi in range(left, right + 1):
+                    i = (bi - left) * EDGE
+                    four = shown[i] | shown[i + 1] << 1 | shown[i + 2] << 2 | shown[i + 3] << 3
+                    cells[bk, bj, bi] |= np.uint64(four) << place

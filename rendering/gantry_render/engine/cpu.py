@@ -14,12 +14,21 @@ from scipy.ndimage import uniform_filter
 
 from gantry_imaging.volume import Volume
 from gantry_render.engine import raycast
-from gantry_render.engine.bricks import Bricks, build_bricks, halve, mark_bricks, measure_distances, predict_bytes
-from gantry_render.engine.jit import in_bands
+from gantry_render.engine.bricks import (
+    Bricks,
+    build_bricks,
+    halve,
+    make_roomy,
+    mark_bricks,
+    mark_cells,
+    measure_distances,
+    predict_bytes,
+)
+from gantry_render.engine.jit import in_bands, plain
 from gantry_render.engine.mesh import draw_meshes
 from gantry_render.engine.port import Picture
 from gantry_render.engine.transfer import LEVELS, StepTables, build_tables, visible_intervals
-from gantry_render.errors import EngineError, SceneError
+from gantry_render.errors import EngineError, FrameCancelledError, SceneError
 from gantry_render.presets import Blend, Preset, Shading
 from gantry_render.scene import LabelOverlay, Scene, Tier
 
@@ -29,8 +38,10 @@ _T = TypeVar("_T")
 _STEP: Final = 0.75
 # Moving frames go through a volume of half the resolution if it is still one.
 _HALVED_FROM: Final = 16
-# What is kept per volume, least recently used out: distance fields, tables, overlays.
+# What is kept per volume, least recently used out: tables, ways past what is empty, overlays; of each, for both tiers.
 _KEPT: Final = 6
+# Places in a volume are counted in 32 bits.
+_MAX_VOXELS: Final = 2**31 - 1
 # The far faces lie this far inside, in voxels, so that every sample has its eight voxels.
 _INSIDE: Final = 1e-3
 _NO_LIGHT: Final = Shading(ambient=1.0, diffuse=0.0, specular=0.0)
@@ -48,11 +59,23 @@ class CpuEngine:
         voxels = math.prod(shape_kji)
         copied = voxels // 4 + (0 if bytes_per_voxel == 2 else 2 * voxels)
         bricks = predict_bytes(shape_kji)
-        return copied + bricks + bricks // 4 + (_KEPT - 1) * bricks // 5 + _KEPT * 20 * LEVELS**2
+        return copied + bricks + bricks // 4 + (_KEPT // 2) * bricks * 9 // 13 + (_KEPT // 2) * 20 * LEVELS**2
 
-    def load(self, volume: Volume) -> "CpuVolume":
-        """Find the range of every brick; 16-bit voxels are drawn where they lie."""
-        return CpuVolume(volume)
+    def load(self, volume: Volume, half_kji: NDArray[np.int16] | None = None) -> "CpuVolume":
+        """Find the range of every brick; 16-bit voxels are drawn where they lie.
+
+        Parameters
+        ----------
+        half_kji
+            The volume in half the resolution, as `bricks.halve` makes it of int16 voxels, where a pack has it; it is
+            used where it lies.
+
+        Raises
+        ------
+        EngineError
+            `engine.too_large` for 2**31 voxels and more.
+        """
+        return CpuVolume(volume, half_kji)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +87,18 @@ class _Grid:
     ijk_from_lps: NDArray[np.float64]
     step_mm: float
     stride: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ways:
+    """Past what a preset hides: bricks to the next that shows something, and the cells that do, eight bytes a brick."""
+
+    distances: NDArray[np.uint8]
+    cells: NDArray[np.uint8]
+
+    @property
+    def size_bytes(self) -> int:
+        return self.distances.nbytes + self.cells.nbytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,19 +121,23 @@ class _Overlay:
 class CpuVolume:
     """A volume ready for the ray caster. Stored value = (value - intercept) / slope."""
 
-    def __init__(self, volume: Volume) -> None:
+    def __init__(self, volume: Volume, half_kji: NDArray[np.int16] | None = None) -> None:
+        if volume.voxels_kji.size > _MAX_VOXELS:
+            raise EngineError("engine.too_large", "A volume of this many voxels cannot be drawn on the processor.")
         self._volume = volume
         self._lock = threading.Lock()
         self._under_way = 0
         self._idle = threading.Condition(self._lock)
         self._closed = False
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._given_half: NDArray[np.int16] | None = None
         self._voxels, self._slope, self._intercept = _to_16_bit(volume.voxels_kji)
         spacing_mm = float(volume.spacing_ijk_mm.min())
         settled = _Grid(self._voxels, build_bricks(self._voxels), volume.ijk_from_lps, spacing_mm * _STEP, 1)
         self._grids = {Tier.SETTLED: settled, Tier.MOTION: settled}
         if min(self._voxels.shape) >= _HALVED_FROM:
-            half = halve(self._voxels)
+            half = halve(self._voxels) if half_kji is None or not self._is_half(half_kji) else half_kji
+            self._given_half = half_kji if half is half_kji else None
             # The middle of a cube of two is half a voxel beyond its first.
             inverse = volume.ijk_from_lps / 2
             inverse[:3, 3] -= 0.25
@@ -145,7 +184,12 @@ class CpuVolume:
                     grid.voxels[:] = 0
 
     def _is_callers(self, voxels_kji: NDArray[np.int16]) -> bool:
-        return np.may_share_memory(voxels_kji, self._volume.voxels_kji)
+        return np.may_share_memory(voxels_kji, self._volume.voxels_kji) or voxels_kji is self._given_half
+
+    def _is_half(self, half_kji: NDArray[Any]) -> bool:
+        """Say whether a given volume is one of the voxels that are drawn: those that were given, in half the size."""
+        sides = tuple(side // 2 for side in self._voxels.shape)
+        return half_kji.dtype == np.int16 and half_kji.shape == sides and self._is_callers(self._voxels)
 
     @cached_property
     def _own_range(self) -> tuple[float, float]:
@@ -168,50 +212,49 @@ class CpuVolume:
         tables = self._keep(("tables", preset, step_mm), lambda: build_tables(preset, step_mm, lowest, highest))
         overlay = None if scene.overlay is None else self._overlay(scene.overlay, grid.stride)
         marked = None if overlay is None else overlay.marked
-        distances = self._keep(
-            ("distances", grid.stride, preset.opacity, overlay),
-            lambda: measure_distances(grid.bricks, visible_intervals(preset), marked),
+        ways = self._keep(
+            ("ways", grid.stride, preset.opacity, overlay), lambda: _find_ways(grid, visible_intervals(preset), marked)
         )
+        if cancelled is not None and cancelled():
+            raise FrameCancelledError
         shading = preset.shading or _NO_LIGHT
         view, spread, near = _see(scene, grid)
         light = np.array(shading.light) / np.linalg.norm(shading.light)
         halfway = np.add(light, (0.0, 0.0, 1.0))
         halfway /= np.linalg.norm(halfway)
-        look = np.array(
-            [
-                step_mm,
-                near,
-                tables.low,
-                tables.scale,
-                shading.ambient,
-                shading.diffuse,
-                shading.specular,
-                shading.ambient + 0.6 * shading.diffuse,
-                spread,
-            ],
-            np.float32,
-        )
+        look = np.zeros(9, np.float32)
+        look[raycast.STEP], look[raycast.NEAR], look[raycast.SPREAD] = step_mm, near, spread
+        look[raycast.LEVEL_LOW], look[raycast.LEVEL_SCALE] = tables.low, tables.scale
+        look[raycast.AMBIENT], look[raycast.DIFFUSE] = shading.ambient, shading.diffuse
+        look[raycast.SPECULAR], look[raycast.FLAT] = shading.specular, shading.ambient + 0.6 * shading.diffuse
         gloss = (np.linspace(0, 1, 256) ** shading.power).astype(np.float32)
         # Gradients are covectors: the inverse transpose of the affine turns them into the patient's frame.
         viewer = scene.camera.axes_lps * [[1.0], [1.0], [-1.0]]
         normal_from = (viewer @ grid.ijk_from_lps[:3, :3].T).astype(np.float32)
         width, height = scene.frame_size
         picture, depth_mm = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.float32)
-        meshes = draw_meshes(scene.meshes, scene.camera, width, height, shading) if scene.meshes else (None, None)
+        meshes: tuple[NDArray[np.float32], NDArray[np.float32]] = np.empty((0, 0, 4), np.float32), depth_mm[:0]
+        if scene.meshes:
+            meshes = draw_meshes(scene.meshes, scene.camera, width, height, shading)
+        nothing = np.zeros(0, np.uint8)
         arguments: list[Any] = [
-            grid.voxels.reshape(-1),
+            plain(grid.voxels),
             grid.voxels.shape,
-            distances,
+            ways.distances.reshape(-1),
+            ways.cells,
+            ways.distances.shape,
             view,
             look,
             normal_from,
             np.stack([light, halfway]).astype(np.float32),
             gloss,
-            tables.alpha,
-            tables.light,
-            None if overlay is None else overlay.soft,
-            None if overlay is None else overlay.labels,
-            None if scene.overlay is None else _label_colours(scene.overlay, step_mm),
+            tables.alpha.reshape(-1),
+            tables.light.reshape(-1),
+            overlay is not None,
+            nothing if overlay is None else overlay.soft,
+            nothing if overlay is None else overlay.labels,
+            np.zeros(0, np.float32) if scene.overlay is None else _label_colours(scene.overlay, step_mm),
+            bool(scene.meshes),
             *meshes,
             np.array(scene.background, np.float32),
         ]
@@ -245,9 +288,10 @@ class CpuVolume:
         values = np.empty((height, width), np.float32)
         bound = grid.bricks.high_kji if sign > 0 else grid.bricks.low_kji
         numbers = (np.float32(sign), view, np.float32(grid.step_mm), np.float32(near), np.float32(spread))
-        flat, shape = grid.voxels.reshape(-1), grid.voxels.shape
+        flat, shape, bricks = plain(grid.voxels), grid.voxels.shape, bound.shape
+        bound = bound.reshape(-1)
         in_bands(
-            lambda first, beyond: raycast.project_band(flat, shape, bound, *numbers, first, beyond, values),
+            lambda first, beyond: raycast.project_band(flat, shape, bound, bricks, *numbers, first, beyond, values),
             height,
             cancelled=cancelled,
         )
@@ -331,8 +375,14 @@ def _prepare_overlay(labels_kji: NDArray[np.uint8], stride: int) -> _Overlay:
         labels_kji = labels_kji[tuple(slice(None, side // stride * stride, stride) for side in labels_kji.shape)]
     thin = [(0, max(0, 2 - side)) for side in labels_kji.shape]
     labels = np.ascontiguousarray(np.pad(labels_kji, thin, mode="edge") if any(p for _, p in thin) else labels_kji)
-    soft = uniform_filter((labels > 0).astype(np.uint8) * np.uint8(255), 3, mode="nearest")
-    return _Overlay(source, labels.reshape(-1), soft.reshape(-1), mark_bricks(soft))
+    soft = make_roomy(labels.shape, np.uint8)
+    uniform_filter((labels > 0).astype(np.uint8) * np.uint8(255), 3, output=soft, mode="nearest")
+    return _Overlay(source, plain(labels), soft.reshape(-1), mark_bricks(soft))
+
+
+def _find_ways(grid: _Grid, intervals: NDArray[np.float32], marked: NDArray[np.bool_] | None) -> _Ways:
+    distances = measure_distances(grid.bricks, intervals, marked)
+    return _Ways(distances, mark_cells(grid.voxels, distances, intervals, marked).reshape(-1).view(np.uint8))
 
 
 def _label_colours(overlay: LabelOverlay, step_mm: float) -> NDArray[np.float32]:
@@ -340,12 +390,12 @@ def _label_colours(overlay: LabelOverlay, step_mm: float) -> NDArray[np.float32]
     colours = np.zeros((256, 4), np.float32)
     for label, (red, green, blue, opacity) in overlay.colours.items():
         colours[label] = red, green, blue, 1 - (1 - min(opacity, 0.995)) ** (step_mm / 2)
-    return colours
+    return colours.reshape(-1)
 
 
 def _size(kept: object) -> int:
     if isinstance(kept, StepTables):
         return kept.alpha.nbytes + kept.light.nbytes
-    if isinstance(kept, _Overlay):
+    if isinstance(kept, _Overlay | _Ways):
         return kept.size_bytes
     return kept.nbytes if isinstance(kept, np.ndarray) else 0

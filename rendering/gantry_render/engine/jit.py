@@ -45,7 +45,7 @@ def kernel_folder() -> Path | None:
     kernels are copied to a folder of this process: numba gives up on a cache that it cannot write, and what it loads is
     code, so that no folder will do that others can write.
     """
-    given = numba.config.CACHE_DIR
+    given = vars(numba.config).get("CACHE_DIR")
     home = Path(given) if given else Path(sys.prefix) / "var" / "gantry-kernels"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def _digest() -> str:
     return digest.hexdigest()
 
 
-class _Locator(_CacheLocator):  # type: ignore[misc]  # numba's
+class _Locator(_CacheLocator):
     """Tells numba where this package's kernels lie and when they are out of date: by contents, not by time."""
 
     def __init__(self, source: str) -> None:
@@ -100,7 +100,8 @@ class _Locator(_CacheLocator):  # type: ignore[misc]  # numba's
 
 
 # numba has no public way to add one; its environment variable would bind every function of the process.
-CacheImpl._locator_classes.insert(0, _Locator)  # noqa: SLF001
+_LOCATORS: list[Any] = CacheImpl._locator_classes  # noqa: SLF001
+_LOCATORS.insert(0, _Locator)
 
 
 def plain(array: NDArray[_Number]) -> NDArray[_Number]:

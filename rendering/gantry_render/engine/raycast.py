@@ -1,11 +1,37 @@
-"""The kernels that follow a line of sight through a volume. Positions are voxel indices (i, j, k), centres at integers."""
+"""The kernels that follow lines of sight through a volume. Positions are voxel indices (i, j, k), centres at integers.
 
-from typing import Any
+Rays go in packets of 4 x 4 pixels, a lane each, in lockstep: all lanes leap until each has come to a cell that shows
+something, then all take a step. Volumes have fewer than 2**31 voxels.
+"""
+
+from typing import Any, Final
 
 import numpy as np
 
-from gantry_render.engine.bricks import SHIFT
+from gantry_render.engine.bricks import EDGE, SHIFT
 from gantry_render.engine.jit import kernel
+from gantry_render.engine.lanes import (
+    WIDTH,
+    but,
+    either,
+    first_of,
+    floats,
+    how_many,
+    ints,
+    least,
+    most,
+    none,
+    numbers,
+    pick,
+    read,
+    root,
+    second_of,
+    take,
+    take_word,
+    to_floats,
+    to_ints,
+    write,
+)
 from gantry_render.engine.transfer import LEVELS
 
 # Where numbers stand in `view` (rows of three, index space): first ray's origin and direction, and their change per
@@ -13,126 +39,206 @@ from gantry_render.engine.transfer import LEVELS
 # are taken: beyond the outermost centres the value stays.
 ORIGIN, ORIGIN_X, ORIGIN_Y, TOWARDS, TOWARDS_X, TOWARDS_Y, LOW, HIGH, SAMPLED_LOW, SAMPLED_HIGH = range(10)
 # And in `look`: scalars of light and sampling.
-STEP, NEAR, LEVEL_LOW, LEVEL_SCALE, AMBIENT, DIFFUSE, SPECULAR, FLAT = range(8)
+STEP, NEAR, LEVEL_LOW, LEVEL_SCALE, AMBIENT, DIFFUSE, SPECULAR, FLAT, SPREAD = range(9)
 # Light left below which what lies behind is taken to look like what lies before, and the share of a pixel from which
 # a step is worth a gradient of its own instead of the light on the step before.
 _SPENT = np.float32(0.04)
-_UNLIT = np.float32(0.01)
+_UNLIT = np.float32(0.015)
+_UNSEEN = np.float32(1e-4)
 _ZERO, _ONE, _HALF, _FAR = np.float32(0), np.float32(1), np.float32(0.5), np.float32(1e30)
 _FACES_KEPT = 6
-# Neighbouring rays share cache lines: pixels are visited in squares of this edge.
-TILE = 16
-_1 = np.uint64(1)
+# Steps looked at together in bricks that show something, and how many lanes may still be looking, to four that have
+# found, when the others go on.
+_AHEAD: Final = 4
+_WAITING: Final = 3
+_ROW: Final = 4
+_ROWS: Final = WIDTH // _ROW
+"""Pixels of a packet side by side, and one above the other."""
+_INSIDE_BRICK: Final = EDGE - 1
 
 
 @kernel
-def _sample(voxels: Any, base: Any, line: Any, layer: Any, u: Any, v: Any, w: Any) -> Any:
-    a = np.float32(voxels[base])
-    b = np.float32(voxels[base + line])
-    c = np.float32(voxels[base + layer])
-    d = np.float32(voxels[base + layer + line])
-    a += u * (np.float32(voxels[base + _1]) - a)
-    b += u * (np.float32(voxels[base + line + _1]) - b)
-    c += u * (np.float32(voxels[base + layer + _1]) - c)
-    d += u * (np.float32(voxels[base + layer + line + _1]) - d)
-    a += v * (b - a)
-    c += v * (d - c)
-    return a + w * (c - a)
-
-
-@kernel
-def _row_slope(voxels: Any, m: Any, a: Any, b: Any, p: Any, u: Any) -> Any:
-    """Central difference along a row of four voxels, m a b p, at u between a and b."""
-    first = np.float32(voxels[b]) - np.float32(voxels[m])
-    return first + u * (np.float32(voxels[p]) - np.float32(voxels[a]) - first)
-
-
-@kernel
-def _slope(  # noqa: PLR0917  # kernels take no objects
-    voxels: Any,
-    base: Any,
-    back: Any,
-    one: Any,
-    ahead: Any,
-    side: Any,
-    top: Any,
-    u: Any,
-    v: Any,
-    w: Any,
+def _sample(  # noqa: PLR0917  # kernels take no objects
+    voxels: Any, base: Any, line: Any, layer: Any, u: Any, v: Any, w: Any, mask: Any
 ) -> Any:
-    """Central differences along one axis, interpolated: `back`, `one`, `ahead` reach its neighbours."""
-    a = _row_slope(voxels, base - back, base, base + one, base + ahead, u)
-    b = _row_slope(voxels, base + side - back, base + side, base + side + one, base + side + ahead, u)
-    base += top
-    c = _row_slope(voxels, base - back, base, base + one, base + ahead, u)
-    d = _row_slope(voxels, base + side - back, base + side, base + side + one, base + side + ahead, u)
-    a += v * (b - a)
-    c += v * (d - c)
+    """Interpolate between the eight voxels from `base` on."""
+    word = take_word(voxels, base, mask)
+    a = to_floats(first_of(word, voxels))
+    a = a + u * (to_floats(second_of(word, voxels)) - a)
+    word = take_word(voxels, base + line, mask)
+    b = to_floats(first_of(word, voxels))
+    b = b + u * (to_floats(second_of(word, voxels)) - b)
+    word = take_word(voxels, base + layer, mask)
+    c = to_floats(first_of(word, voxels))
+    c = c + u * (to_floats(second_of(word, voxels)) - c)
+    word = take_word(voxels, base + (layer + line), mask)
+    d = to_floats(first_of(word, voxels))
+    d = d + u * (to_floats(second_of(word, voxels)) - d)
+    a = a + v * (b - a)
+    c = c + v * (d - c)
     return a + w * (c - a)
 
 
 @kernel
-def gradient(voxels: Any, x: Any, y: Any, z: Any, columns: Any, rows: Any, slices: Any) -> tuple[Any, Any, Any]:
-    """Return the central differences at a place, twice the slope per index, one-sided at the volume's faces."""
-    i, j, k = int(x), int(y), int(z)
-    u, v, w = x - np.float32(i), y - np.float32(j), z - np.float32(k)
-    line, layer = np.uint64(columns), np.uint64(columns * rows)
-    base = np.uint64((k * rows + j) * columns + i)
-    before_i, after_i = np.uint64(i > 0), _1 + np.uint64(i < columns - 2)
-    before_j, after_j = line * np.uint64(j > 0), line * (_1 + np.uint64(j < rows - 2))
-    before_k, after_k = layer * np.uint64(k > 0), layer * (_1 + np.uint64(k < slices - 2))
-    gx = _slope(voxels, base, before_i, _1, after_i, line, layer, u, v, w)
-    gy = _slope(voxels, base, before_j, line, after_j, _1, layer, v, u, w)
-    gz = _slope(voxels, base, before_k, layer, after_k, _1, line, w, u, v)
+def _middle(voxels: Any, base: Any, back: Any, on: Any, u: Any, mask: Any) -> tuple[Any, Any]:
+    """Return value and central difference along a row of four voxels, u beyond the second.
+
+    `back` and `on` are flags: whether there is a voxel before the second and one after the third.
+    """
+    word = take_word(voxels, base - pick(back, 1, 0), mask)
+    m, a = to_floats(first_of(word, voxels)), to_floats(second_of(word, voxels))
+    a = pick(back, a, m)
+    word = take_word(voxels, base + pick(on, 1, 0), mask)
+    b, p = to_floats(first_of(word, voxels)), to_floats(second_of(word, voxels))
+    b = pick(on, b, p)
+    rise = b - m
+    return a + u * (b - a), rise + u * (p - a - rise)
+
+
+@kernel
+def _pair(voxels: Any, base: Any, u: Any, mask: Any) -> Any:
+    word = take_word(voxels, base, mask)
+    a = to_floats(first_of(word, voxels))
+    return a + u * (to_floats(second_of(word, voxels)) - a)
+
+
+@kernel
+def _gradient(voxels: Any, x: Any, y: Any, z: Any, shape: Any, mask: Any) -> tuple[Any, Any, Any]:
+    """Return the central differences at places, twice the slope per index, one-sided at the volume's faces."""
+    slices, rows, columns = shape
+    i, j, k = to_ints(x), to_ints(y), to_ints(z)
+    u, v, w = x - to_floats(i), y - to_floats(j), z - to_floats(k)
+    line, layer = columns, columns * rows
+    base = (k * rows + j) * columns + i
+    back, on = i > 0, i < columns - 2
+    a, ax = _middle(voxels, base, back, on, u, mask)
+    b, bx = _middle(voxels, base + line, back, on, u, mask)
+    c, cx = _middle(voxels, base + layer, back, on, u, mask)
+    d, dx = _middle(voxels, base + (layer + line), back, on, u, mask)
+    ax = ax + v * (bx - ax)
+    cx = cx + v * (dx - cx)
+    gx = ax + w * (cx - ax)
+    before, after = base - pick(j > 0, line, 0), base + pick(j < rows - 2, 2 * line, line)
+    m = _pair(voxels, before, u, mask)
+    p = _pair(voxels, after, u, mask)
+    near = b - m
+    near = near + v * (p - a - near)
+    m = _pair(voxels, before + layer, u, mask)
+    p = _pair(voxels, after + layer, u, mask)
+    far = d - m
+    far = far + v * (p - c - far)
+    gy = near + w * (far - near)
+    before, after = base - pick(k > 0, layer, 0), base + pick(k < slices - 2, 2 * layer, layer)
+    m = _pair(voxels, before, u, mask)
+    p = _pair(voxels, after, u, mask)
+    near = c - m
+    near = near + w * (p - a - near)
+    m = _pair(voxels, before + line, u, mask)
+    p = _pair(voxels, after + line, u, mask)
+    far = d - m
+    far = far + w * (p - b - far)
+    gz = near + v * (far - near)
     return gx, gy, gz
 
 
 @kernel
 def _span(x: Any, dx: Any, low: Any, high: Any, near: Any, far: Any) -> tuple[Any, Any, Any]:
-    """Narrow a ray's stretch to one axis of the box; where it enters tells the face."""
-    if abs(dx) < np.float32(1e-9):
-        return (near, far, False) if low <= x <= high else (_ONE, _ZERO, False)
-    first, second = (low - x) / dx, (high - x) / dx
-    if first > second:
-        first, second = second, first
-    return max(near, first), min(far, second), first > near
+    """Narrow rays' stretches to one axis of the box; where they enter tells the face."""
+    along = most(dx, _ZERO - dx) < np.float32(1e-9)
+    beside = but(along, (x >= low) & (x <= high))
+    divisor = pick(along, _ONE, dx)
+    first, second = (low - x) / divisor, (high - x) / divisor
+    enter, leave = least(first, second), most(first, second)
+    entered = but(enter > near, along)
+    near = pick(beside, _ONE, pick(entered, enter, near))
+    far = pick(beside, _ZERO, pick(along, far, least(far, leave)))
+    return near, far, entered
 
 
 @kernel
-def ray_box(  # noqa: PLR0917  # kernels take no objects
+def _inverse(dx: Any) -> Any:
+    flat = most(dx, _ZERO - dx) <= np.float32(1e-6)
+    return pick(flat, np.float32(1e6), _ONE / pick(flat, _ONE, dx))
+
+
+@kernel
+def _rays(view: Any, height: Any, width: Any, top: Any, left: Any, spread: Any) -> Any:
+    """Return origins, directions of unit depth, and by how much the rays are longer than their depth."""
+    lane = numbers()
+    half = np.float32(0.5 * height)
+    across = (to_floats(lane & (_ROW - 1)) + (np.float32(left) + _HALF - np.float32(0.5 * width))) / half
+    up = _ONE - (to_floats(lane >> 2) + (np.float32(top) + _HALF)) / half
+    ox = view[ORIGIN, 0] + across * view[ORIGIN_X, 0] + up * view[ORIGIN_Y, 0]
+    oy = view[ORIGIN, 1] + across * view[ORIGIN_X, 1] + up * view[ORIGIN_Y, 1]
+    oz = view[ORIGIN, 2] + across * view[ORIGIN_X, 2] + up * view[ORIGIN_Y, 2]
+    dx = view[TOWARDS, 0] + across * view[TOWARDS_X, 0] + up * view[TOWARDS_Y, 0]
+    dy = view[TOWARDS, 1] + across * view[TOWARDS_X, 1] + up * view[TOWARDS_Y, 1]
+    dz = view[TOWARDS, 2] + across * view[TOWARDS_X, 2] + up * view[TOWARDS_Y, 2]
+    return ox, oy, oz, dx, dy, dz, root(_ONE + spread * (across * across + up * up))
+
+
+@kernel
+def _leap(  # noqa: PLR0917  # kernels take no objects
+    x: Any, y: Any, z: Any, bi: Any, bj: Any, bk: Any, ix: Any, iy: Any, iz: Any, distance: Any
+) -> Any:
+    """Return how many steps, beyond the next, lead out of the empty bricks around one."""
+    back = 1 - distance
+    sx = (to_floats((bi + pick(ix > _ZERO, distance, back)) << SHIFT) - x) * ix
+    sy = (to_floats((bj + pick(iy > _ZERO, distance, back)) << SHIFT) - y) * iy
+    sz = (to_floats((bk + pick(iz > _ZERO, distance, back)) << SHIFT) - z) * iz
+    return to_ints(least(most(least(least(sx, sy), sz), _ZERO), np.float32(1e6)))
+
+
+@kernel
+def _word_at(cells: Any, brick: Any, k: Any, mask: Any) -> Any:
+    """Return a brick's marks from its layer of cells on."""
+    return take_word(cells, (brick << 3) + ((k & _INSIDE_BRICK) << 1), mask)
+
+
+@kernel
+def _look(  # noqa: PLR0917  # kernels take no objects
+    cells: Any,
+    distances: Any,
+    bricks_i: Any,
+    bricks_j: Any,
     ox: Any,
     oy: Any,
     oz: Any,
     dx: Any,
     dy: Any,
     dz: Any,
+    ix: Any,
+    iy: Any,
+    iz: Any,
     view: Any,
-    near: Any,
-) -> tuple[Any, Any, int]:
-    """Return where the ray enters and leaves what is shown, and through which axis it entered (-1: began inside)."""
-    face = -1
-    begin, end, entered = _span(ox, dx, view[LOW, 0], view[HIGH, 0], near, _FAR)
-    if entered:
-        face = 0
-    begin, end, entered = _span(oy, dy, view[LOW, 1], view[HIGH, 1], begin, end)
-    if entered:
-        face = 1
-    begin, end, entered = _span(oz, dz, view[LOW, 2], view[HIGH, 2], begin, end)
-    if entered:
-        face = 2
-    return begin, end, face
-
-
-@kernel
-def _steps_out(x: Any, inverse: Any, brick: Any, distance: Any) -> Any:
-    """Return how many steps lead out of the empty bricks around one, along one axis; `inverse` is steps a voxel."""
-    edge = brick + distance if inverse > _ZERO else brick - distance + 1
-    return (np.float32(edge << SHIFT) - x) * inverse
-
-
-@kernel
-def _inverse(dx: Any) -> Any:
-    return _ONE / dx if abs(dx) > np.float32(1e-6) else np.float32(1e6)
+    n: Any,
+    mask: Any,
+) -> tuple[Any, Any]:
+    """Return which of the next four steps show something, as bits, and how many show nothing if none does."""
+    low_i, low_j, low_k = view[SAMPLED_LOW, 0], view[SAMPLED_LOW, 1], view[SAMPLED_LOW, 2]
+    high_i, high_j, high_k = view[SAMPLED_HIGH, 0], view[SAMPLED_HIGH, 1], view[SAMPLED_HIGH, 2]
+    far = to_floats(n)
+    x = least(most(ox + far * dx, low_i), high_i)
+    y = least(most(oy + far * dy, low_j), high_j)
+    z = least(most(oz + far * dz, low_k), high_k)
+    i, j, k = to_ints(x), to_ints(y), to_ints(z)
+    bi, bj, bk = i >> SHIFT, j >> SHIFT, k >> SHIFT
+    brick = (bk * bricks_j + bj) * bricks_i + bi
+    distance = take_word(distances, brick, mask) & 255
+    occupied = mask & (distance == 0)
+    bits = ints(0)
+    if either(occupied):
+        cell = (j & _INSIDE_BRICK) << SHIFT | i & _INSIDE_BRICK
+        bits = _word_at(cells, brick, k, occupied) >> cell & 1
+        for ahead in range(1, _AHEAD):
+            more = far + np.float32(ahead)
+            i = to_ints(least(most(ox + more * dx, low_i), high_i))
+            j = to_ints(least(most(oy + more * dy, low_j), high_j))
+            k = to_ints(least(most(oz + more * dz, low_k), high_k))
+            brick = ((k >> SHIFT) * bricks_j + (j >> SHIFT)) * bricks_i + (i >> SHIFT)
+            cell = (j & _INSIDE_BRICK) << SHIFT | i & _INSIDE_BRICK
+            bits = bits | (_word_at(cells, brick, k, occupied) >> cell & 1) << ahead
+    return bits, pick(distance == 0, _AHEAD, _leap(x, y, z, bi, bj, bk, ix, iy, iz, distance) + 1)
 
 
 @kernel
@@ -140,6 +246,8 @@ def cast_band(  # noqa: C901, PLR0917  # one loop, all in registers; kernels tak
     voxels: Any,
     shape: Any,
     distances: Any,
+    cells: Any,
+    bricks: Any,
     view: Any,
     look: Any,
     normal_from: Any,
@@ -147,9 +255,11 @@ def cast_band(  # noqa: C901, PLR0917  # one loop, all in registers; kernels tak
     gloss: Any,
     alpha_table: Any,
     light_table: Any,
+    has_labels: Any,
     soft: Any,
     labels: Any,
     label_rgba: Any,
+    has_mesh: Any,
     mesh_rgba: Any,
     mesh_depth: Any,
     background: Any,
@@ -164,220 +274,252 @@ def cast_band(  # noqa: C901, PLR0917  # one loop, all in registers; kernels tak
     ----------
     voxels, shape
         Flat int16 and (slices, rows, columns).
-    distances
-        Bricks to the nearest visible brick, (k, j, i).
+    distances, cells, bricks
+        Bricks to the nearest visible brick, flat uint8; bits of the cells that show something, flat uint8, eight a
+        brick; each with three bytes of room behind; and the bricks' (slices, rows, columns).
     view, look, normal_from, light, gloss
         Rays, scalars, the matrix from index gradients to view space, directions to the light and half way to it
         (2, 3), and the highlight by cosine.
+    alpha_table, light_table
+        A step's opacity and light, flat.
     soft, labels, label_rgba
-        Smoothed mask and labels, flat; colour and opacity of a step per label. Or None, all three.
+        If `has_labels`: smoothed mask and labels, flat, the mask with room behind; colour and opacity of a step per
+        label, flat.
     mesh_rgba, mesh_depth
-        What meshes show, colours times opacity, and how deep they lie. Or None, both.
+        If `has_mesh`: what meshes show, colours times opacity, and how deep they lie.
     """
     _, rows, columns = shape
+    _, bricks_j, bricks_i = bricks
     height, width = depth_mm.shape
-    line, layer = np.uint64(columns), np.uint64(columns * rows)
-    lx, ly, lz = light[0, 0], light[0, 1], light[0, 2]
-    hx, hy, hz = light[1, 0], light[1, 1], light[1, 2]
+    line, layer = columns, columns * rows
     low_i, low_j, low_k = view[SAMPLED_LOW, 0], view[SAMPLED_LOW, 1], view[SAMPLED_LOW, 2]
     high_i, high_j, high_k = view[SAMPLED_HIGH, 0], view[SAMPLED_HIGH, 1], view[SAMPLED_HIGH, 2]
     level_low, level_scale = look[LEVEL_LOW], look[LEVEL_SCALE]
-    top = np.float32(LEVELS - 1)
-    half = np.float32(0.5 * height)
-    for left in range(0, width, TILE):
-        for row in range(first, beyond):
-            up = _ONE - (np.float32(row) + _HALF) / half
-            for column in range(left, min(left + TILE, width)):
-                across = (np.float32(column) + _HALF - np.float32(0.5 * width)) / half
-                ox = view[ORIGIN, 0] + across * view[ORIGIN_X, 0] + up * view[ORIGIN_Y, 0]
-                oy = view[ORIGIN, 1] + across * view[ORIGIN_X, 1] + up * view[ORIGIN_Y, 1]
-                oz = view[ORIGIN, 2] + across * view[ORIGIN_X, 2] + up * view[ORIGIN_Y, 2]
-                dx = view[TOWARDS, 0] + across * view[TOWARDS_X, 0] + up * view[TOWARDS_Y, 0]
-                dy = view[TOWARDS, 1] + across * view[TOWARDS_X, 1] + up * view[TOWARDS_Y, 1]
-                dz = view[TOWARDS, 2] + across * view[TOWARDS_X, 2] + up * view[TOWARDS_Y, 2]
-                begin, end, face = ray_box(ox, oy, oz, dx, dy, dz, view, look[NEAR])
-                red = green = blue = _ZERO
-                through = _ONE
-                seen_mm = _FAR
-                mesh_at = _FAR
-                if mesh_depth is not None:
-                    mesh_at = mesh_depth[row, column]
-                if begin < end:
-                    # Depth runs along the view, steps along the ray: they differ off the middle of a perspective.
-                    step = look[STEP] / np.sqrt(_ONE + look[8] * (across * across + up * up))
-                    ox += begin * dx
-                    oy += begin * dy
-                    oz += begin * dz
-                    dx *= step
-                    dy *= step
-                    dz *= step
-                    ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
-                    count = int(np.ceil((end - begin) / step))
-                    if mesh_depth is not None and mesh_rgba[row, column, 3] > np.float32(0.995):
-                        count = min(count, int(np.ceil((mesh_at - begin) / step)))
-                    mesh_step = (mesh_at - begin) / step
-                    before = _ZERO
-                    has_before = False
-                    on_face = face >= 0
-                    lit, shine = look[FLAT], _ZERO
-                    n = 0
-                    while n <= count:
-                        far = np.float32(n)
-                        x = min(max(ox + far * dx, low_i), high_i)
-                        y = min(max(oy + far * dy, low_j), high_j)
-                        z = min(max(oz + far * dz, low_k), high_k)
-                        i, j, k = int(x), int(y), int(z)
-                        distance = int(distances[np.uint64(k >> SHIFT), np.uint64(j >> SHIFT), np.uint64(i >> SHIFT)])
-                        if distance > 0 and not has_before:
-                            leap = min(
-                                _steps_out(x, ix, i >> SHIFT, distance),
-                                _steps_out(y, iy, j >> SHIFT, distance),
-                                _steps_out(z, iz, k >> SHIFT, distance),
-                            )
-                            n += 1 + int(max(_ZERO, min(leap, np.float32(1e6))))
-                            on_face = False
-                            continue
-                        base = np.uint64((k * rows + j) * columns + i)
-                        value = _sample(
-                            voxels, base, line, layer, x - np.float32(i), y - np.float32(j), z - np.float32(k)
+    top_level = np.float32(LEVELS - 1)
+    lane = numbers()
+    out = np.empty(5 * WIDTH, np.float32)
+    mesh = np.empty(5 * WIDTH, np.float32)
+    for top in range(first, beyond, _ROWS):
+        for left in range(0, width, _ROW):
+            ox, oy, oz, dx, dy, dz, longer = _rays(view, height, width, top, left, look[SPREAD])
+            begin, end, in_x = _span(ox, dx, view[LOW, 0], view[HIGH, 0], floats(look[NEAR]), floats(_FAR))
+            begin, end, in_y = _span(oy, dy, view[LOW, 1], view[HIGH, 1], begin, end)
+            begin, end, in_z = _span(oz, dz, view[LOW, 2], view[HIGH, 2], begin, end)
+            # The last axis entered is the one that counts.
+            in_y = but(in_y, in_z)
+            in_x = but(but(in_x, in_z), in_y)
+            on_face = in_x | in_y | in_z
+            active = ((lane & (_ROW - 1)) < width - left) & ((lane >> 2) < beyond - top) & (begin < end)
+            # Depth runs along the view, steps along the ray: they differ off the middle of a perspective.
+            step = look[STEP] / longer
+            begin = pick(active, begin, _ZERO)
+            length = pick(active, (end - begin) / step, _ZERO)
+            count = to_ints(length)
+            count = count + pick(to_floats(count) < length, 1, 0)
+            red, green, blue, through = floats(_ZERO), floats(_ZERO), floats(_ZERO), floats(_ONE)
+            seen_mm, mesh_at, mesh_step = floats(_FAR), floats(_FAR), floats(_FAR)
+            mesh_red, mesh_green, mesh_blue, mesh_alpha = red, green, blue, red
+            if has_mesh:
+                for slot in range(WIDTH):
+                    row, column = min(top + (slot >> 2), height - 1), min(left + (slot & (_ROW - 1)), width - 1)
+                    mesh[slot] = min(mesh_depth[row, column], _FAR)
+                    for part in range(4):
+                        mesh[(part + 1) * WIDTH + slot] = mesh_rgba[row, column, part]
+                mesh_at, mesh_alpha = read(mesh, 0), read(mesh, 4 * WIDTH)
+                mesh_red, mesh_green, mesh_blue = read(mesh, WIDTH), read(mesh, 2 * WIDTH), read(mesh, 3 * WIDTH)
+                mesh_step = (mesh_at - begin) / step
+                shut = (mesh_alpha > np.float32(0.995)) & (mesh_step < length)
+                # Nothing is seen behind an opaque mesh.
+                last = to_ints(pick(shut, most(mesh_step, np.float32(-1)), _ZERO)) + 1
+                count = pick(shut, last, count)
+                active = but(active, shut & (mesh_step < _ZERO))
+            if either(active):
+                ox, oy, oz = ox + begin * dx, oy + begin * dy, oz + begin * dz
+                dx, dy, dz = dx * step, dy * step, dz * step
+                ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
+                before, lit, shine = floats(_ZERO), floats(look[FLAT]), floats(_ZERO)
+                has_before = none()
+                n = ints(0)
+                while either(active):
+                    pending, ready, shows = active, none(), none()
+                    while True:
+                        bits, leap = _look(
+                            cells, distances, bricks_i, bricks_j, ox, oy, oz, dx, dy, dz, ix, iy, iz, view, n, pending
                         )
-                        level = min(max((value - level_low) * level_scale, _ZERO), top)
-                        if not has_before:
-                            own = np.uint64(level + _HALF)
-                            if n == 0 or alpha_table[own, own] <= _ZERO:
-                                # Nothing shows before, nothing here: the step between shows nothing either.
-                                before = level
-                                has_before = distance == 0
-                                n += 1
-                                continue
-                            px = min(max(ox + (far - _ONE) * dx, low_i), high_i)
-                            py = min(max(oy + (far - _ONE) * dy, low_j), high_j)
-                            pz = min(max(oz + (far - _ONE) * dz, low_k), high_k)
-                            pi, pj, pk = int(px), int(py), int(pz)
-                            base = np.uint64((pk * rows + pj) * columns + pi)
-                            value = _sample(
-                                voxels, base, line, layer, px - np.float32(pi), py - np.float32(pj), pz - np.float32(pk)
-                            )
-                            before = min(max((value - level_low) * level_scale, _ZERO), top)
-                        if mesh_depth is not None and mesh_step < far:
-                            red += through * mesh_rgba[row, column, 0]
-                            green += through * mesh_rgba[row, column, 1]
-                            blue += through * mesh_rgba[row, column, 2]
-                            through *= _ONE - mesh_rgba[row, column, 3]
-                            if through < _HALF and seen_mm == _FAR:
-                                seen_mm = mesh_at
-                            mesh_step = _FAR
-                        entry_end, entry_begin = np.uint64(level + _HALF), np.uint64(before + _HALF)
-                        alpha = alpha_table[entry_end, entry_begin]
-                        before = level
-                        has_before = distance == 0
-                        if labels is not None:
-                            member = _sample(
-                                soft, np.uint64((k * rows + j) * columns + i), line, layer,
-                                x - np.float32(i), y - np.float32(j), z - np.float32(k),
-                            )  # fmt: skip
-                            if member > np.float32(96):
-                                label = _label_at(labels, (k * rows + j) * columns + i, columns, columns * rows)
-                                if label > 0 and label_rgba[label, 3] > _ZERO:
-                                    cover = label_rgba[label, 3] * min(_ONE, (member - np.float32(96)) / np.float32(64))
-                                    glow, spark = _lit(
-                                        soft, x, y, z, shape, normal_from, lx, ly, lz, hx, hy, hz, look, gloss, -1
-                                    )
-                                    weight = through * cover
-                                    red += weight * (label_rgba[label, 0] * glow + spark)
-                                    green += weight * (label_rgba[label, 1] * glow + spark)
-                                    blue += weight * (label_rgba[label, 2] * glow + spark)
-                                    through *= _ONE - cover
-                        if alpha * through > np.float32(1e-4):
-                            if alpha * through > _UNLIT and look[DIFFUSE] > _ZERO:
-                                behind = _ONE - light_table[entry_end, entry_begin, 3]
-                                lit, shine = _lit(
-                                    voxels,
-                                    min(max(x - behind * dx, low_i), high_i),
-                                    min(max(y - behind * dy, low_j), high_j),
-                                    min(max(z - behind * dz, low_k), high_k),
-                                    shape, normal_from, lx, ly, lz, hx, hy, hz, look, gloss,
-                                    face if on_face and n < _FACES_KEPT else -1,
-                                )  # fmt: skip
-                            weight = through * lit
-                            bright = through * alpha * shine
-                            red += weight * light_table[entry_end, entry_begin, 0] + bright
-                            green += weight * light_table[entry_end, entry_begin, 1] + bright
-                            blue += weight * light_table[entry_end, entry_begin, 2] + bright
-                            through *= _ONE - alpha
-                            if through < _HALF and seen_mm == _FAR:
-                                seen_mm = begin + (far - _ONE + light_table[entry_end, entry_begin, 3]) * step
-                        else:
-                            on_face = False
-                            lit, shine = look[FLAT], _ZERO
-                        if through < _SPENT:
-                            red /= _ONE - through
-                            green /= _ONE - through
-                            blue /= _ONE - through
-                            through = _ZERO
+                        here = pending & (bits & 1 > 0)
+                        at_once = here | (pending & has_before)
+                        shows = shows | here
+                        ready = ready | at_once
+                        pending = but(pending, at_once)
+                        if not either(pending):
                             break
-                        n += 1
-                    mesh_at = _FAR if mesh_step == _FAR else mesh_at
-                if mesh_depth is not None and mesh_at < _FAR and through > _ZERO:
-                    red += through * mesh_rgba[row, column, 0]
-                    green += through * mesh_rgba[row, column, 1]
-                    blue += through * mesh_rgba[row, column, 2]
-                    through *= _ONE - mesh_rgba[row, column, 3]
-                    if through < _HALF and seen_mm == _FAR:
-                        seen_mm = mesh_at
-                whole = np.float32(255)
-                picture[row, column, 0] = np.uint8(min(whole, whole * red + through * background[0]) + _HALF)
-                picture[row, column, 1] = np.uint8(min(whole, whole * green + through * background[1]) + _HALF)
-                picture[row, column, 2] = np.uint8(min(whole, whole * blue + through * background[2]) + _HALF)
-                depth_mm[row, column] = np.inf if seen_mm == _FAR else seen_mm
+                        on_face = but(on_face, pending)
+                        found = pending & (bits > 0)
+                        first_one = pick(bits & 2 > 0, 1, pick(bits & 4 > 0, 2, 3))
+                        n = pick(pending, n + pick(found, first_one, leap), n)
+                        gone = pending & (n > count)
+                        active = but(active, gone)
+                        found = but(found, gone)
+                        shows, ready = shows | found, ready | found
+                        pending = but(but(pending, found), gone)
+                        if 4 * how_many(pending) <= _WAITING * how_many(ready):
+                            break
+                    if not either(ready):
+                        break
+                    far = to_floats(n)
+                    x = least(most(ox + far * dx, low_i), high_i)
+                    y = least(most(oy + far * dy, low_j), high_j)
+                    z = least(most(oz + far * dz, low_k), high_k)
+                    i, j, k = to_ints(x), to_ints(y), to_ints(z)
+                    base = (k * rows + j) * columns + i
+                    u, v, w = x - to_floats(i), y - to_floats(j), z - to_floats(k)
+                    value = _sample(voxels, base, line, layer, u, v, w, ready)
+                    level = least(most((value - level_low) * level_scale, _ZERO), top_level)
+                    entered = but(ready, has_before)
+                    fresh = entered & (n == 0)
+                    entered = but(entered, fresh)
+                    before = pick(fresh, level, before)
+                    if either(entered):
+                        # A step into tissue begins in what was leapt over.
+                        px = least(most(x - dx, low_i), high_i)
+                        py = least(most(y - dy, low_j), high_j)
+                        pz = least(most(z - dz, low_k), high_k)
+                        pi, pj, pk = to_ints(px), to_ints(py), to_ints(pz)
+                        value = _sample(
+                            voxels, (pk * rows + pj) * columns + pi, line, layer,
+                            px - to_floats(pi), py - to_floats(pj), pz - to_floats(pk), entered,
+                        )  # fmt: skip
+                        before = pick(entered, least(most((value - level_low) * level_scale, _ZERO), top_level), before)
+                    if has_mesh:
+                        met = ready & (mesh_step < far)
+                        if either(met):
+                            red = pick(met, red + through * mesh_red, red)
+                            green = pick(met, green + through * mesh_green, green)
+                            blue = pick(met, blue + through * mesh_blue, blue)
+                            through = pick(met, through * (_ONE - mesh_alpha), through)
+                            seen_mm = pick(met & (through < _HALF) & (seen_mm == _FAR), mesh_at, seen_mm)
+                            mesh_step = pick(met, _FAR, mesh_step)
+                            mesh_at = pick(met, _FAR, mesh_at)
+                    entry = to_ints(level + _HALF) * LEVELS + to_ints(before + _HALF)
+                    alpha = take(alpha_table, entry, but(ready, fresh))
+                    before = level
+                    has_before = shows
+                    if has_labels:
+                        member = _sample(soft, base, line, layer, u, v, w, ready)
+                        inside = ready & (member > np.float32(96))
+                        if either(inside):
+                            label = _label_at(labels, base, line, layer, inside)
+                            cover = take(label_rgba, (label << 2) + 3, inside)
+                            inside = inside & (cover > _ZERO)
+                            if either(inside):
+                                cover = pick(
+                                    inside,
+                                    cover * least(_ONE, (member - np.float32(96)) * np.float32(1 / 64)),
+                                    _ZERO,
+                                )
+                                gx, gy, gz = _gradient(soft, x, y, z, shape, inside)
+                                glow, spark = _lit(gx, gy, gz, normal_from, light, look, gloss, inside)
+                                weight = through * cover
+                                red = red + weight * (take(label_rgba, label << 2, inside) * glow + spark)
+                                green = green + weight * (take(label_rgba, (label << 2) + 1, inside) * glow + spark)
+                                blue = blue + weight * (take(label_rgba, (label << 2) + 2, inside) * glow + spark)
+                                through = through * (_ONE - cover)
+                    counts = ready & (alpha * through > _UNSEEN)
+                    rest = but(but(ready, counts), fresh)
+                    on_face = but(on_face, rest)
+                    lit = pick(rest, look[FLAT], lit)
+                    shine = pick(rest, _ZERO, shine)
+                    if either(counts):
+                        alpha = pick(counts, alpha, _ZERO)
+                        behind = _ONE - take(light_table, (entry << 2) + 3, counts)
+                        if look[DIFFUSE] > _ZERO:
+                            near = counts & (alpha * through > _UNLIT)
+                            if either(near):
+                                gx, gy, gz = _gradient(
+                                    voxels,
+                                    least(most(x - behind * dx, low_i), high_i),
+                                    least(most(y - behind * dy, low_j), high_j),
+                                    least(most(z - behind * dz, low_k), high_k),
+                                    shape,
+                                    near,
+                                )
+                                cut = on_face & (n < _FACES_KEPT)
+                                gx = pick(cut, to_floats(in_x), gx)
+                                gy = pick(cut, to_floats(in_y), gy)
+                                gz = pick(cut, to_floats(in_z), gz)
+                                glow, spark = _lit(gx, gy, gz, normal_from, light, look, gloss, near)
+                                lit, shine = pick(near, glow, lit), pick(near, spark, shine)
+                        weight, bright = through * lit, through * alpha * shine
+                        red = red + weight * take(light_table, entry << 2, counts) + bright
+                        green = green + weight * take(light_table, (entry << 2) + 1, counts) + bright
+                        blue = blue + weight * take(light_table, (entry << 2) + 2, counts) + bright
+                        through = through * (_ONE - alpha)
+                        half_seen = counts & (through < _HALF) & (seen_mm == _FAR)
+                        seen_mm = pick(half_seen, begin + (far - behind) * step, seen_mm)
+                    spent = ready & (through < _SPENT)
+                    if either(spent):
+                        whole = _ONE / pick(spent, _ONE - through, _ONE)
+                        red, green, blue = red * whole, green * whole, blue * whole
+                        through = pick(spent, _ZERO, through)
+                        active = but(active, spent)
+                    n = pick(ready, n + 1, n)
+                    active = active & (n <= count)
+            if has_mesh:
+                behind_all = (mesh_at < _FAR) & (through > _ZERO)
+                red = pick(behind_all, red + through * mesh_red, red)
+                green = pick(behind_all, green + through * mesh_green, green)
+                blue = pick(behind_all, blue + through * mesh_blue, blue)
+                through = pick(behind_all, through * (_ONE - mesh_alpha), through)
+                seen_mm = pick(behind_all & (through < _HALF) & (seen_mm == _FAR), mesh_at, seen_mm)
+            write(out, 0, least(red * np.float32(255) + through * background[0], np.float32(255)))
+            write(out, WIDTH, least(green * np.float32(255) + through * background[1], np.float32(255)))
+            write(out, 2 * WIDTH, least(blue * np.float32(255) + through * background[2], np.float32(255)))
+            write(out, 3 * WIDTH, seen_mm)
+            for slot in range(WIDTH):
+                row, column = top + (slot >> 2), left + (slot & (_ROW - 1))
+                if row < beyond and column < width:
+                    picture[row, column, 0] = np.uint8(out[slot] + _HALF)
+                    picture[row, column, 1] = np.uint8(out[WIDTH + slot] + _HALF)
+                    picture[row, column, 2] = np.uint8(out[2 * WIDTH + slot] + _HALF)
+                    depth = out[3 * WIDTH + slot]
+                    depth_mm[row, column] = np.inf if depth == _FAR else depth
 
 
 @kernel
-def _label_at(labels: Any, base: Any, line: Any, layer: Any) -> int:
-    """Return the highest label around a cell: smoothing reaches a little beyond the voxels that carry it."""
-    found = 0
-    for corner in range(8):
-        offset = (corner & 1) + line * ((corner >> 1) & 1) + layer * (corner >> 2)
-        found = max(found, int(labels[np.uint64(base + offset)]))
+def _label_at(labels: Any, base: Any, line: Any, layer: Any, mask: Any) -> Any:
+    """Return the highest label around cells: smoothing reaches a little beyond the voxels that carry it."""
+    last = labels.size - 4
+    found = ints(0)
+    for corner in range(4):
+        place = base + (line * (corner & 1) + layer * (corner >> 1))
+        # Four bytes are read, two are meant: none may lie behind the last.
+        start = pick(place > last, last, place)
+        word = take_word(labels, start, mask) >> ((place - start) << 3)
+        one, two = word & 255, (word >> 8) & 255
+        one = pick(one > two, one, two)
+        found = pick(one > found, one, found)
     return found
 
 
 @kernel
 def _lit(  # noqa: PLR0917  # kernels take no objects
-    voxels: Any,
-    x: Any,
-    y: Any,
-    z: Any,
-    shape: Any,
-    normal_from: Any,
-    lx: Any,
-    ly: Any,
-    lz: Any,
-    hx: Any,
-    hy: Any,
-    hz: Any,
-    look: Any,
-    gloss: Any,
-    face: Any,
+    gx: Any, gy: Any, gz: Any, normal_from: Any, light: Any, look: Any, gloss: Any, mask: Any
 ) -> tuple[Any, Any]:
-    """Return how brightly a place is lit and the highlight on it; where a face cuts tissue, the face is lit."""
-    slices, rows, columns = shape
-    if face >= 0:
-        gx, gy, gz = np.float32(face == 0), np.float32(face == 1), np.float32(face == 2)
-    else:
-        gx, gy, gz = gradient(voxels, x, y, z, columns, rows, slices)
+    """Return how brightly places are lit and the highlight on them."""
     nx = normal_from[0, 0] * gx + normal_from[0, 1] * gy + normal_from[0, 2] * gz
     ny = normal_from[1, 0] * gx + normal_from[1, 1] * gy + normal_from[1, 2] * gz
     nz = normal_from[2, 0] * gx + normal_from[2, 1] * gy + normal_from[2, 2] * gz
     square = nx * nx + ny * ny + nz * nz
-    if square < np.float32(1e-6):
-        return look[FLAT], _ZERO
-    length = _ONE / np.sqrt(square)
-    if nz < _ZERO:
-        length = -length
-    facing = max(_ZERO, (nx * lx + ny * ly + nz * lz) * length)
-    halfway = min(max(_ZERO, (nx * hx + ny * hy + nz * hz) * length), _ONE)
-    return look[AMBIENT] + look[DIFFUSE] * facing, look[SPECULAR] * gloss[np.uint64(halfway * np.float32(255))]
+    flat = square < np.float32(1e-6)
+    length = _ONE / root(pick(flat, _ONE, square))
+    length = pick(nz < _ZERO, _ZERO - length, length)
+    facing = most((nx * light[0, 0] + ny * light[0, 1] + nz * light[0, 2]) * length, _ZERO)
+    glow = pick(flat, look[FLAT], look[AMBIENT] + look[DIFFUSE] * facing)
+    spark = floats(_ZERO)
+    if look[SPECULAR] > _ZERO:
+        halfway = least(most((nx * light[1, 0] + ny * light[1, 1] + nz * light[1, 2]) * length, _ZERO), _ONE)
+        spark = pick(flat, _ZERO, look[SPECULAR] * take(gloss, to_ints(halfway * np.float32(255)), mask))
+    return glow, spark
 
 
 @kernel
@@ -385,6 +527,7 @@ def project_band(  # noqa: PLR0917  # kernels take no objects
     voxels: Any,
     shape: Any,
     bound: Any,
+    bricks: Any,
     sign: Any,
     view: Any,
     step_mm: Any,
@@ -396,60 +539,55 @@ def project_band(  # noqa: PLR0917  # kernels take no objects
 ) -> None:
     """Write the highest (sign 1) or lowest (sign -1) sample along each ray of rows `first` to `beyond`; NaN: none.
 
-    `bound` is the brick's highest or lowest voxel: bricks that cannot change the result are crossed in one step.
+    `bound` is the bricks' highest or lowest voxel, flat, with room behind: bricks that cannot change the result are
+    crossed in one step.
     """
     _, rows, columns = shape
+    _, bricks_j, bricks_i = bricks
     height, width = values.shape
-    line, layer = np.uint64(columns), np.uint64(columns * rows)
+    line, layer = columns, columns * rows
     low_i, low_j, low_k = view[SAMPLED_LOW, 0], view[SAMPLED_LOW, 1], view[SAMPLED_LOW, 2]
     high_i, high_j, high_k = view[SAMPLED_HIGH, 0], view[SAMPLED_HIGH, 1], view[SAMPLED_HIGH, 2]
-    half = np.float32(0.5 * height)
-    for row in range(first, beyond):
-        up = _ONE - (np.float32(row) + _HALF) / half
-        for column in range(width):
-            across = (np.float32(column) + _HALF - np.float32(0.5 * width)) / half
-            ox = view[ORIGIN, 0] + across * view[ORIGIN_X, 0] + up * view[ORIGIN_Y, 0]
-            oy = view[ORIGIN, 1] + across * view[ORIGIN_X, 1] + up * view[ORIGIN_Y, 1]
-            oz = view[ORIGIN, 2] + across * view[ORIGIN_X, 2] + up * view[ORIGIN_Y, 2]
-            dx = view[TOWARDS, 0] + across * view[TOWARDS_X, 0] + up * view[TOWARDS_Y, 0]
-            dy = view[TOWARDS, 1] + across * view[TOWARDS_X, 1] + up * view[TOWARDS_Y, 1]
-            dz = view[TOWARDS, 2] + across * view[TOWARDS_X, 2] + up * view[TOWARDS_Y, 2]
-            begin, end, _ = ray_box(ox, oy, oz, dx, dy, dz, view, near)
-            if begin >= end:
-                values[row, column] = np.nan
-                continue
-            step = step_mm / np.sqrt(_ONE + spread * (across * across + up * up))
-            ox += begin * dx
-            oy += begin * dy
-            oz += begin * dz
-            dx *= step
-            dy *= step
-            dz *= step
+    lane = numbers()
+    out = np.empty(WIDTH, np.float32)
+    for top in range(first, beyond, _ROWS):
+        for left in range(0, width, _ROW):
+            ox, oy, oz, dx, dy, dz, longer = _rays(view, height, width, top, left, spread)
+            begin, end, _ = _span(ox, dx, view[LOW, 0], view[HIGH, 0], floats(near), floats(_FAR))
+            begin, end, _ = _span(oy, dy, view[LOW, 1], view[HIGH, 1], begin, end)
+            begin, end, _ = _span(oz, dz, view[LOW, 2], view[HIGH, 2], begin, end)
+            active = ((lane & (_ROW - 1)) < width - left) & ((lane >> 2) < beyond - top) & (begin < end)
+            step = step_mm / longer
+            begin = pick(active, begin, _ZERO)
+            length = pick(active, (end - begin) / step, _ZERO)
+            count = to_ints(length)
+            count = count + pick(to_floats(count) < length, 1, 0)
+            ox, oy, oz = ox + begin * dx, oy + begin * dy, oz + begin * dz
+            dx, dy, dz = dx * step, dy * step, dz * step
             ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
-            count = int(np.ceil((end - begin) / step))
-            best = -_FAR
-            n = 0
-            while n <= count:
-                far = np.float32(n)
-                x = min(max(ox + far * dx, low_i), high_i)
-                y = min(max(oy + far * dy, low_j), high_j)
-                z = min(max(oz + far * dz, low_k), high_k)
-                i, j, k = int(x), int(y), int(z)
-                if (
-                    sign * np.float32(bound[np.uint64(k >> SHIFT), np.uint64(j >> SHIFT), np.uint64(i >> SHIFT)])
-                    <= best
-                ):
-                    leap = min(
-                        _steps_out(x, ix, i >> SHIFT, 1),
-                        _steps_out(y, iy, j >> SHIFT, 1),
-                        _steps_out(z, iz, k >> SHIFT, 1),
-                    )
-                    n += 1 + int(max(_ZERO, min(leap, np.float32(1e6))))
-                    continue
-                base = np.uint64((k * rows + j) * columns + i)
-                value = sign * _sample(
-                    voxels, base, line, layer, x - np.float32(i), y - np.float32(j), z - np.float32(k)
-                )
-                best = max(best, value)
-                n += 1
-            values[row, column] = sign * best
+            best = floats(-_FAR)
+            n = ints(0)
+            while either(active):
+                far = to_floats(n)
+                x = least(most(ox + far * dx, low_i), high_i)
+                y = least(most(oy + far * dy, low_j), high_j)
+                z = least(most(oz + far * dz, low_k), high_k)
+                i, j, k = to_ints(x), to_ints(y), to_ints(z)
+                bi, bj, bk = i >> SHIFT, j >> SHIFT, k >> SHIFT
+                bounds = to_floats(first_of(take_word(bound, (bk * bricks_j + bj) * bricks_i + bi, active), bound))
+                counts = active & (bounds * sign > best)
+                leap = ints(0)
+                rest = but(active, counts)
+                if either(rest):
+                    leap = pick(counts, 0, _leap(x, y, z, bi, bj, bk, ix, iy, iz, ints(1)))
+                if either(counts):
+                    u, v, w = x - to_floats(i), y - to_floats(j), z - to_floats(k)
+                    value = sign * _sample(voxels, (k * rows + j) * columns + i, line, layer, u, v, w, counts)
+                    best = pick(counts, most(best, value), best)
+                n = n + leap + 1
+                active = active & (n <= count)
+            write(out, 0, best)
+            for slot in range(WIDTH):
+                row, column = top + (slot >> 2), left + (slot & (_ROW - 1))
+                if row < beyond and column < width:
+                    values[row, column] = np.nan if out[slot] == -_FAR else sign * out[slot]

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gantry_render.engine.jit import kernel
+from gantry_render.engine.jit import in_bands, kernel
 from gantry_render.presets import Preset
 
 LEVELS: Final = 256
@@ -75,29 +75,33 @@ def build_tables(preset: Preset, step_mm: float, lowest: float, highest: float) 
     low, last = first - _ROOM * span, first + span
     levels = np.linspace(low, last, LEVELS * _PARTS)
     opacity = np.clip(np.interp(levels, values, opacities), 0, 0.9999)
-    depth = (-np.log1p(-opacity) * step_mm / _PARTS).astype(np.float32)
+    thin = (-np.expm1(np.log1p(-opacity) * step_mm / _PARTS)).astype(np.float32)
     rgb = np.stack([np.interp(levels, colour_at, channel) for channel in channels], axis=1).astype(np.float32)
     alpha = np.empty((LEVELS, LEVELS), np.float32)
     light = np.empty((LEVELS, LEVELS, 4), np.float32)
-    _integrate(depth, rgb, alpha, light)
+    in_bands(lambda first, beyond: _integrate(thin, rgb, alpha, light, first, beyond), LEVELS)
     return StepTables(alpha, light, low, (LEVELS - 1) / (last - low))
 
 
 @kernel
 def _integrate(
-    depth: NDArray[np.float32], rgb: NDArray[np.float32], alpha: NDArray[np.float32], light: NDArray[np.float32]
+    thin: NDArray[np.float32],
+    rgb: NDArray[np.float32],
+    alpha: NDArray[np.float32],
+    light: NDArray[np.float32],
+    first: int,
+    beyond: int,
 ) -> None:
     whole = np.float32(1)
-    for end in range(LEVELS):
+    for end in range(first, beyond):
         for begin in range(LEVELS):
             through = whole
             red = green = blue = moment = np.float32(0)
-            first = np.float32(begin * (LEVELS * _PARTS - 1)) / np.float32(LEVELS - 1)
+            start = np.float32(begin * (LEVELS * _PARTS - 1)) / np.float32(LEVELS - 1)
             rise = np.float32((end - begin) * (LEVELS * _PARTS - 1)) / np.float32((LEVELS - 1) * _PARTS)
             for part in range(_PARTS):
-                level = int(first + rise * np.float32(part + 0.5))
-                thin = depth[level]
-                added = through * (whole - np.exp(-thin))
+                level = int(start + rise * np.float32(part + 0.5))
+                added = through * thin[level]
                 red += added * rgb[level, 0]
                 green += added * rgb[level, 1]
                 blue += added * rgb[level, 2]

@@ -10,6 +10,7 @@ from gantry_render.engine.bricks import (
     build_bricks,
     halve,
     mark_bricks,
+    mark_cells,
     measure_distances,
 )
 
@@ -49,3 +50,29 @@ def test_halved_voxels_are_means_when_a_side_is_odd() -> None:
     voxels = np.random.default_rng(2).integers(-1000, 3000, (7, 8, 9)).astype(np.int16)
     means = voxels[:6, :8, :8].astype(float).reshape(3, 2, 4, 2, 4, 2).mean(axis=(1, 3, 5))
     assert np.array_equal(halve(voxels), np.floor(means + 0.5))
+
+
+def test_cells_are_marked_when_any_of_their_corners_may_show() -> None:
+    voxels = np.random.default_rng(3).integers(-500, 500, (11, 18, 23)).astype(np.int16)
+    voxels[:, 6:] -= 2000
+    for intervals in ([[480.5, np.inf]], [[-np.inf, -480], [490, 495]], [[470.0, 471.5]]):
+        ranges = np.array(intervals, np.float32)
+        distances = measure_distances(build_bricks(voxels), ranges, None)
+        cells = mark_cells(voxels, distances, ranges, None)
+        for k, j, i in np.ndindex(10, 17, 22):
+            corners = voxels[k : k + 2, j : j + 2, i : i + 2]
+            shows = any(corners.max() > low and corners.min() < high for low, high in intervals)
+            place = 16 * (k % 4) + 4 * (j % 4) + i % 4
+            assert bool(int(cells[k // 4, j // 4, i // 4]) >> place & 1) == shows
+        assert not (cells[distances > 0]).any()
+        assert (cells[distances == 0] > 0).sum() > 0
+
+
+def test_all_cells_are_marked_when_a_brick_holds_a_segment() -> None:
+    marked = np.zeros((3, 3, 3), np.bool_)
+    marked[1, 2, 0] = True
+    voxels = np.zeros((12, 12, 12), np.int16)
+    ranges = np.array([[50, np.inf]], np.float32)
+    cells = mark_cells(voxels, measure_distances(build_bricks(voxels), ranges, marked), ranges, marked)
+    assert cells[1, 2, 0] == 2**64 - 1
+    assert (cells > 0).sum() == 1
