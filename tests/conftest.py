@@ -49,6 +49,10 @@ def _configure_environment() -> None:
             "GANTRY_DATABASE__PORT": str(connection["port"]),
             "GANTRY_DATABASE__NAME": "gantry",
             "GANTRY_INGEST__QUIET_S": "1",
+            # Nobody listens there unless a test does (`tests/support/render_door.py`).
+            "GANTRY_RENDER__URL": f"unix:{_state.name}/render.sock",
+            "GANTRY_RENDER__POD_KEY": secrets.token_hex(32),
+            "GANTRY_RENDER__TICKET_KEY": secrets.token_hex(32),
             **{
                 f"GANTRY_DATABASE__{role.upper()}_PASSWORD": str(cluster.connection(role)["password"])
                 for role in ("owner", "app", "identity", "sequencer", "auditor")

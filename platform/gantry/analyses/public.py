@@ -14,6 +14,7 @@ from gantry.analyses.reading import (
 )
 from gantry.analyses.review import review_finding
 from gantry.analyses.services import list_open_analyses, requeue_analysis, start_analysis
+from gantry.analyses.shapes import Shape, list_shapes
 
 __all__ = [
     "Analysis",
@@ -21,10 +22,12 @@ __all__ = [
     "Finding",
     "FindingReviewed",
     "OpenedAnalysis",
+    "Shape",
     "State",
     "latest_analyses",
     "latest_state",
     "list_open_analyses",
+    "list_shapes",
     "open_analyses",
     "open_analysis",
     "open_contours",

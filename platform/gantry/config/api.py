@@ -11,6 +11,7 @@ urlpatterns = [
     path("me", viewing.MeView.as_view()),
     path("worklist/search", viewing.WorklistView.as_view()),
     path("studies/<uuid:study_id>", viewing.StudyView.as_view()),
+    path("studies/<uuid:study_id>/series/<uuid:series_id>/render-session", viewing.RenderSessionView.as_view()),
     path("studies/<uuid:study_id>/complete", studies.CompletionView.as_view()),
     path("studies/<uuid:study_id>/referrals", studies.ReferralsView.as_view()),
     path("studies/<uuid:study_id>/referrals/<uuid:referral_id>", studies.ReferralView.as_view()),

@@ -51,6 +51,9 @@ class Environment:
     web_origin: str
     web_dist: Path
     trusted_proxy: bool
+    render_url: str
+    render_pod_key: str
+    render_ticket_key: bytes
     quiet_s: float
     max_instance_bytes: int
     telemetry_exporter: str
@@ -95,12 +98,23 @@ _KEYS: dict[str, str | None] = {
     "GANTRY_WEB__ORIGIN": "http://127.0.0.1:8000",
     "GANTRY_WEB__DIST": str(_REPOSITORY_ROOT / "platform" / "web" / "dist"),
     "GANTRY_WEB__TRUSTED_PROXY": "false",
+    "GANTRY_RENDER__URL": "",
+    "GANTRY_RENDER__POD_KEY": "",
+    "GANTRY_RENDER__TICKET_KEY": "",
     "GANTRY_INGEST__QUIET_S": "60",
     "GANTRY_INGEST__MAX_INSTANCE_BYTES": str(512 * 1024 * 1024),
     "GANTRY_TELEMETRY__EXPORTER": "none",
     "GANTRY_TELEMETRY__OTLP_ENDPOINT": "",
     "GANTRY_LOG__LEVEL": "INFO",
 }
+
+#: Keys that render pods read (`gantry_render.server.config`), where one environment serves both.
+_POD_KEYS = frozenset(
+    f"GANTRY_RENDER__{key}"
+    for key in (
+        "HOST", "PORT", "SOCKET", "CONTROL_URL", "TICKET_PUBLIC_KEY", "ORIGINS", "MEMORY_BYTES", "POD_NAME",
+    )
+)  # fmt: skip
 
 #: Keys of the tooling around the control plane, not of the control plane itself.
 _FOREIGN_PREFIXES = ("GANTRY_HIDE", "GANTRY_TESTDATA", "GANTRY_EMBEDDED")
@@ -117,7 +131,10 @@ def parse_environment(source: Mapping[str, str]) -> Environment:
     unknown = sorted(
         key
         for key in source
-        if key.startswith("GANTRY_") and key not in _KEYS and not key.startswith(_FOREIGN_PREFIXES)
+        if key.startswith("GANTRY_")
+        and key not in _KEYS
+        and key not in _POD_KEYS
+        and not key.startswith(_FOREIGN_PREFIXES)
     )
     if unknown:
         raise ConfigurationError(f"unknown setting {unknown[0]}; known ones begin with {', '.join(sorted(_areas()))}.")
@@ -182,12 +199,31 @@ def parse_environment(source: Mapping[str, str]) -> Environment:
         web_origin=values["GANTRY_WEB__ORIGIN"].rstrip("/"),
         web_dist=Path(values["GANTRY_WEB__DIST"]),
         trusted_proxy=choice("GANTRY_WEB__TRUSTED_PROXY", "true", "false") == "true",
+        render_url=_render_url(values),
+        render_pod_key=values["GANTRY_RENDER__POD_KEY"],
+        render_ticket_key=key_bytes("GANTRY_RENDER__TICKET_KEY") if values["GANTRY_RENDER__TICKET_KEY"] else b"",
         quiet_s=number("GANTRY_INGEST__QUIET_S", float),
         max_instance_bytes=int(number("GANTRY_INGEST__MAX_INSTANCE_BYTES", int)),
         telemetry_exporter=choice("GANTRY_TELEMETRY__EXPORTER", "none", "console", "otlp"),
         otlp_endpoint=values["GANTRY_TELEMETRY__OTLP_ENDPOINT"],
         log_level=choice("GANTRY_LOG__LEVEL", "DEBUG", "INFO", "WARNING", "ERROR"),
     )
+
+
+def _render_url(values: Mapping[str, str]) -> str:
+    url = values["GANTRY_RENDER__URL"].rstrip("/")
+    if not url:
+        return ""
+    if not url.startswith(("http://", "https://", "unix:/")):
+        raise ConfigurationError(
+            f"GANTRY_RENDER__URL is {url!r}; it begins with http://, https:// or unix:/, or is empty."
+        )
+    if len(values["GANTRY_RENDER__POD_KEY"]) < 32 or len(values["GANTRY_RENDER__TICKET_KEY"]) != 64:
+        raise ConfigurationError(
+            "GANTRY_RENDER__URL is set, so GANTRY_RENDER__POD_KEY must have at least 32 characters and "
+            "GANTRY_RENDER__TICKET_KEY be 32 bytes in hexadecimal."
+        )
+    return url
 
 
 def _areas() -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import platform
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from gantry.embedded import detect, redis
 from gantry.embedded.environment import hidden_parts
-from gantry.embedded.parts import FIRST_WEB_PORT, MODEL_REPOSITORY, WEB_DIST, locate_triton
+from gantry.embedded.parts import FIRST_WEB_PORT, MODEL_REPOSITORY, WEB_DIST, ask_render, locate_triton
 from gantry.embedded.ports import is_port_free
 from gantry.embedded.postgres import binaries
 from gantry.embedded.process import unprivileged_account
@@ -145,20 +146,51 @@ def _decoders(_state: StateFolder) -> Finding:
     return Finding("decoders", Verdict.OK, "; ".join(_DECODERS.values()))
 
 
-def _rendering(_state: StateFolder) -> Finding:
-    if egl := detect.find_egl():
-        return Finding("rendering", Verdict.OK, f"VTK on EGL ({egl})")
-    if osmesa := detect.find_osmesa():
-        return Finding("rendering", Verdict.OK, f"VTK in software on OSMesa ({osmesa})")
-    hidden = "egl" in hidden_parts()
-    why = "EGL is hidden by GANTRY_HIDE." if hidden else "There is neither EGL with a driver nor OSMesa."
-    return Finding(
-        "rendering",
-        Verdict.FALLBACK,
-        "numpy: slices, MPR and projections",
-        why,
-        "apt-get install libegl1 libgl1-mesa-dri",
-    )
+def _rendering(state: StateFolder) -> Finding:
+    """Say what draws: of a running stack as its render service tells it, else as one that starts here would choose."""
+    if "render" in hidden_parts():
+        why = "The render service is hidden by GANTRY_HIDE."
+        return Finding("rendering", Verdict.FALLBACK, "pictures by request, no MPR and 3D", why)
+    told = _ask_running_render(state) or _ask_engine()
+    if told is None:
+        why, step = "The render service does not load.", "Remove .venv, then `make run`."
+        return Finding("rendering", Verdict.FALLBACK, "pictures by request, no MPR and 3D", why, step)
+    engine, reason = told
+    return Finding("rendering", Verdict.OK, engine, reason)
+
+
+_ENGINES = {"cpu-raycast": "our ray caster on the processor", "vtk-gpu": "VTK on a graphics processor"}
+_ASK_ENGINE = (
+    "import json; from gantry_render.engine.choose import choose_engine as choose; "
+    "choice = choose(hidden=frozenset({hidden})); "
+    "print(json.dumps([getattr(choice.engine, 'name', type(choice.engine).__name__), choice.reason]))"
+)
+
+
+def _ask_running_render(state: StateFolder) -> tuple[str, str] | None:
+    if not state.is_held():
+        return None
+    answer = ask_render(state.runtime / "render" / "render.sock")
+    try:
+        told = json.loads(answer or b"")
+        return _named(str(told["engine"])), str(told["reason"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _ask_engine() -> tuple[str, str] | None:
+    """Have the choice made in a process of its own: looking for graphics loads drivers, and those may crash."""
+    program = _ASK_ENGINE.format(hidden=sorted(hidden_parts()))
+    try:
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+        engine, reason = json.loads(done.stdout.strip().splitlines()[-1])
+    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
+        return None
+    return _named(str(engine)), str(reason)
+
+
+def _named(engine: str) -> str:
+    return _ENGINES.get(engine, engine)
 
 
 def _node(_state: StateFolder) -> Finding:

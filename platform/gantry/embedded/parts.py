@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gantry.embedded import redis
 from gantry.embedded.environment import child_environment, hidden_parts
@@ -24,6 +26,8 @@ FIRST_WEB_PORT = 8000
 _FIRST_TRITON_PORT = 8100
 MODEL_REPOSITORY = REPOSITORY / "inference" / "model_repository"
 WEB_DIST = REPOSITORY / "platform" / "web" / "dist"
+RENDER_MEMORY_BYTES = 1 << 30
+"""What the render service may keep decoded; the whole stack should fit a laptop."""
 
 
 @dataclass
@@ -88,8 +92,30 @@ class Stack:
             "GANTRY_WEB__PORT": str(self.web_port),
             "GANTRY_WEB__ORIGIN": self.url,
             "GANTRY_WEB__DIST": str(WEB_DIST),
+            "GANTRY_RENDER__URL": "" if "Rendering" in self.fallbacks else f"unix:{self.render_socket}",
+            "GANTRY_RENDER__POD_KEY": self.secrets.render_pod_key,
+            "GANTRY_RENDER__TICKET_KEY": self.secrets.render_ticket_key,
             "GANTRY_INGEST__QUIET_S": "5",
             "GANTRY_TELEMETRY__EXPORTER": "none",
+        }
+
+    @property
+    def render_socket(self) -> Path:
+        """Where the render service listens; its folder is ours alone."""
+        return self.state.runtime / "render" / "render.sock"
+
+    def render_settings(self) -> dict[str, str]:
+        """Return the settings of the render service: no database, no keys but its own."""
+        key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(self.secrets.render_ticket_key))
+        return {
+            "GANTRY_RENDER__SOCKET": str(self.render_socket),
+            "GANTRY_RENDER__CONTROL_URL": self.url,
+            "GANTRY_RENDER__POD_KEY": self.secrets.render_pod_key,
+            "GANTRY_RENDER__TICKET_PUBLIC_KEY": key.public_key().public_bytes_raw().hex(),
+            "GANTRY_RENDER__ORIGINS": f"{self.url},http://localhost:{self.web_port}",
+            "GANTRY_RENDER__MEMORY_BYTES": str(RENDER_MEMORY_BYTES),
+            "GANTRY_OBJECTS__KIND": "directory",
+            "GANTRY_OBJECTS__DIRECTORY": str(self.state.objects),
         }
 
     def write_settings(self) -> None:
@@ -205,10 +231,54 @@ def _launch_web(stack: Stack) -> Launch:
         "--log-level": "warning",
         "--timeout-graceful-shutdown": "4",
         "--lifespan": "auto",
+        # Pictures of the render stream are compressed already, and what a browser says is short.
+        "--ws-per-message-deflate": "false",
+        "--ws-max-size": str(128 * 1024),
     }
     words = [word for pair in options.items() for word in pair]
     command = [sys.executable, "-m", "uvicorn", "gantry.config.asgi:application", *words, "--no-access-log"]
     return as_account(command, None, parent_death="TERM"), child_environment(stack.settings())
+
+
+def _prepare_render(stack: Stack) -> None:
+    make_own_folder(stack.render_socket.parent, 0o700)
+    stack.render_socket.unlink(missing_ok=True)
+
+
+def _launch_render(stack: Stack) -> Launch:
+    command = [sys.executable, "-m", "gantry_render.server"]
+    return as_account(command, None, parent_death="TERM"), child_environment(stack.render_settings())
+
+
+def _is_render_there(_stack: Stack) -> str:
+    if "render" in hidden_parts():
+        return "it is hidden by GANTRY_HIDE."
+    found = (REPOSITORY / "rendering" / "gantry_render" / "server" / "__main__.py").is_file()
+    return "" if found else "the render service is not part of this version."
+
+
+def ask_render(socket_path: Path, path: str = "/readyz") -> bytes | None:
+    """Return what the render service answers with status 200, or None."""
+    connection = _UnixConnection(str(socket_path))
+    try:
+        connection.request("GET", path, headers={"User-Agent": "gantry-up"})
+        answer = connection.getresponse()
+        return answer.read(65536) if answer.status == 200 else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=2.0)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 def _is_web_there(_stack: Stack) -> str:
@@ -256,6 +326,16 @@ PARTS: tuple[Part, ...] = (
         is_ready=lambda stack: _is_answering(stack.triton_ports[1], "/v2/health/ready", below=400),
         settle=lambda stack: stack.ready.add("triton"),
         fallback="ONNX Runtime inside the worker",
+        timeout_s=90.0,
+    ),
+    Part(
+        name="render",
+        title="Rendering",
+        absent=_is_render_there,
+        prepare=_prepare_render,
+        launch=_launch_render,
+        is_ready=lambda stack: ask_render(stack.render_socket) is not None,
+        fallback="pictures by request, no MPR and 3D",
         timeout_s=90.0,
     ),
     Part(

@@ -35,6 +35,10 @@ class Secrets:
     secret_key: str
     context_key: str
     job_key: str
+    render_pod_key: str
+    """What the render pod shows when it asks the control plane."""
+    render_ticket_key: str
+    """Ed25519 private key that tickets are signed with, in hexadecimal."""
 
     @classmethod
     def draw(cls) -> Secrets:
@@ -45,6 +49,8 @@ class Secrets:
             secret_key=secrets.token_urlsafe(48),
             context_key=secrets.token_hex(32),
             job_key=secrets.token_hex(32),
+            render_pod_key=secrets.token_hex(32),
+            render_ticket_key=secrets.token_hex(32),
         )
 
 
@@ -119,12 +125,13 @@ class StateFolder:
             make_own_folder(folder, mode)
 
     def load_secrets(self) -> Secrets:
-        """Return the kept secrets, drawing them at the first start."""
+        """Return the kept secrets, drawing what there is none of yet: all at the first start, later what is new."""
         path = self.root / "secrets.json"
-        if not path.exists():
-            drawn = Secrets.draw()
-            write_private(path, json.dumps(vars(drawn), indent=2) + "\n")
-        return Secrets(**json.loads(path.read_text(encoding="utf-8")))
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        found = {**vars(Secrets.draw()), **kept}
+        if found != kept:
+            write_private(path, json.dumps(found, indent=2) + "\n")
+        return Secrets(**found)
 
     @contextmanager
     def hold(self) -> Iterator[None]:

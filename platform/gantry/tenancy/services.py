@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 
 from gantry.audit.public import Entry, Kind, record
 from gantry.foundation.scope import atomic_service, tenant_scope, unit_of_work
@@ -259,6 +260,66 @@ def is_actor_current(actor: Actor) -> bool:
         return True
     with tenant_scope(actor), unit_of_work():
         return Membership.objects.filter(user_id=actor.user_id, role=actor.role, is_active=True).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What is kept of who opened something that lasts, so that it can be asked again whether they still may.
+
+    `session` is a login session's digest, or the beginning of an access token's.
+    """
+
+    kind: ActorKind
+    actor_id: UUID
+    user_id: UUID | None
+    role: Role
+    address: str
+    session: str
+
+
+@atomic_service
+def recall_actor(kept: SignIn, *, clock: Clock = SYSTEM_CLOCK) -> Actor | None:
+    """Return the actor that somebody is now in the scope's tenant; `None` where they no longer are what they were.
+
+    Role, institutions and place are read anew. Whether a login session holds is for `identity` to say.
+    """
+    tenant = Tenant.objects.get()
+    if kept.user_id is not None:
+        membership = Membership.objects.filter(user_id=kept.user_id, role=kept.role, is_active=True).first()
+        if membership is None:
+            return None
+        rows = MembershipInstitution.objects.filter(membership=membership)
+        institutions = list(rows.values_list("institution_id", flat=True))
+    else:
+        token = _live_tokens(kept.session, clock).select_related("account").first()
+        if token is None or token.account_id != kept.actor_id or token.account.role != kept.role:
+            return None
+        institutions = [token.account.institution_id] if token.account.institution_id else []
+    row = (tenant.pk, kept.role, tenant.networks, institutions)
+    return _actor(row, kept.kind, kept.actor_id, kept.address, kept.session, "", user_id=kept.user_id)
+
+
+@atomic_service
+def is_token_alive(session: str, *, clock: Clock = SYSTEM_CLOCK) -> bool:
+    """Tell whether `session` stands for an access token of the scope's tenant that still holds."""
+    return _live_tokens(session, clock).exists()
+
+
+def _live_tokens(session: str, clock: Clock) -> QuerySet[AccessToken]:
+    """Return the token whose digest begins like this: `resolve_token` gives its first half as the session."""
+    try:
+        start = bytes.fromhex(session)
+    except ValueError:
+        return AccessToken.objects.none()
+    if len(start) != 16:
+        return AccessToken.objects.none()
+    return AccessToken.objects.filter(
+        digest__gte=start,
+        digest__lte=start + b"\xff" * 16,
+        revoked_at=None,
+        expires_at__gt=clock.now(),
+        account__is_active=True,
+    ).filter(Q(account__membership=None) | Q(account__membership__is_active=True))
 
 
 def ping_database() -> None:

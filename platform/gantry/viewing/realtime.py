@@ -11,7 +11,6 @@ import contextlib
 import json
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
@@ -28,6 +27,7 @@ from gantry.kernel.decision import Refused
 from gantry.kernel.errors import NotFoundError
 from gantry.tenancy.public import is_actor_current, resolve_person
 from gantry.viewing.doorbell import Doorbell
+from gantry.viewing.origins import is_own_origin
 from gantry.viewing.rows import shown_event
 from gantry.viewing.services import follow, may_follow, visible_study_ids
 
@@ -61,7 +61,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
         self.doorbell: Doorbell | None = None
         self.pump: asyncio.Task[None] | None = None
         self.slug = self.scope["url_route"]["kwargs"]["tenant"]
-        if not self._is_own_origin():
+        if not is_own_origin(self.scope):
             await self.close(REFUSED)
             return
         await self.accept()
@@ -76,15 +76,6 @@ class EventsConsumer(AsyncWebsocketConsumer):
         self.actor = actor
         self.doorbell = Doorbell(self.wake)
         self.pump = asyncio.create_task(self._pump())
-
-    def _is_own_origin(self) -> bool:
-        origin = dict(self.scope["headers"]).get(b"origin", b"").decode("latin-1")
-        host = dict(self.scope["headers"]).get(b"host", b"").decode("latin-1")
-        parts = urlsplit(origin)
-        return bool(origin) and (
-            origin.rstrip("/") in settings.CSRF_TRUSTED_ORIGINS
-            or (parts.netloc == host and (parts.hostname or "") in settings.ALLOWED_HOSTS)
-        )
 
     def _resolve(self) -> Actor | None:
         cookie = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, "")

@@ -58,3 +58,8 @@ MAX_INSTANCE_BYTES = _env.max_instance_bytes
 MODEL_REPOSITORY = _env.model_repository
 INFERENCE_RUNTIME = _env.inference_runtime
 TRITON_URL = _env.triton_url
+
+#: Where render pods are found (empty: nowhere), what they show when they ask, and what signs tickets for them.
+RENDER_URL = _env.render_url
+RENDER_POD_KEY = _env.render_pod_key
+RENDER_TICKET_KEY = _env.render_ticket_key

@@ -13,9 +13,13 @@ from rest_framework.response import Response
 
 from gantry.access.public import ROLE_PERMISSIONS
 from gantry.foundation.web.input import validated
+from gantry.identity.public import client_address
 from gantry.studies.public import StudyFilter
 from gantry.tenancy.public import TenantAPIView, list_institutions
+from gantry.viewing.pods import is_render_service_there
+from gantry.viewing.render_sessions import open_render_session
 from gantry.viewing.services import open_study_detail, open_worklist
+from gantry_render.protocol import TICKET_LIVES_S
 
 _SORTS = ["received", "study_date", "patient_name", "modality", "description", "state"]
 _ANALYSIS_STATES = ["none", "queued", "running", "waiting", "done", "failed", "not_analysed"]
@@ -43,6 +47,45 @@ class WorklistQuery(serializers.Serializer[Any]):
     order = serializers.ChoiceField(["asc", "desc"], required=False, default="desc")
     page = serializers.IntegerField(required=False, min_value=1, max_value=100_000, default=1)
     page_size = serializers.IntegerField(required=False, min_value=1, max_value=100, default=25)
+
+
+class RenderSessionInput(serializers.Serializer[Any]):
+    """The viewing session that goes on, if there is one."""
+
+    session = serializers.UUIDField(required=False, allow_null=True, default=None)
+
+
+_RENDER_STATUS = {"ready": 201, "preparing": 202, "refused": 200}
+
+
+class RenderSessionView(TenantAPIView):
+    @extend_schema(
+        operation_id="open_render_session",
+        request=RenderSessionInput,
+        responses={200: OpenApiTypes.OBJECT, 201: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request, tenant: str, study_id: UUID, series_id: UUID) -> Response:
+        """Have a series drawn by the server: a ticket for the render stream, good once and for a minute."""
+        wanted = validated(RenderSessionInput, request)
+        opened = open_render_session(
+            actor=self.actor,
+            study_id=study_id,
+            series_id=series_id,
+            session_id=wanted["session"],
+            address=client_address(request._request),  # noqa: SLF001 - the address belongs to the request beneath
+            is_service_there=is_render_service_there(),
+        )
+        row: dict[str, Any] = {"state": opened.state}
+        if opened.state == "ready":
+            row |= {
+                "session": str(opened.session_id),
+                "ticket": opened.ticket,
+                "socket": f"/t/{tenant}/render/v1/{series_id}",
+                "expires_in_s": TICKET_LIVES_S,
+            }
+        else:
+            row |= {"code": opened.code, "sentence": opened.sentence}
+        return Response(row, status=_RENDER_STATUS[opened.state])
 
 
 class MeView(TenantAPIView):
