@@ -241,6 +241,7 @@ export interface QuarantineItem {
 /** What an event says: ids and non-patient state only. */
 export interface LiveData {
   study_id?: string;
+  series_id?: string;
   /** Of the study, the analysis or the finding, as the event's name says. */
   state?: string;
   revision?: number;

@@ -3,6 +3,7 @@ import { customElement, property } from "lit/decorators.js";
 import type { Study } from "../api/types";
 import { age, day, personName, sexWord, timeOfDay } from "./kit/format";
 import { icon } from "./kit/icons";
+import { phone } from "./kit/phone";
 import { controls } from "./kit/styles";
 
 /** Whose images these are: always on screen, on every width. */
@@ -42,7 +43,7 @@ export class PatientStrip extends LitElement {
       .letter {
         display: none;
       }
-      @media (max-width: 720px) {
+      @media ${phone} {
         .letter {
           display: inline;
         }
@@ -81,8 +82,20 @@ export class PatientStrip extends LitElement {
 
   @property({ attribute: false }) study!: Study;
   @property() back = "";
+  /** For teaching: nothing tells whose images these are. */
+  @property({ type: Boolean }) isHidden = false;
+
+  #renderHidden() {
+    return html`
+      <a class="button quiet square" href=${this.back} aria-label="Back to the worklist">${icon("back")}</a>
+      <h1 class="visually-hidden">Study, identity hidden</h1>
+      <span class="chip warn" data-testid="identity-hidden">${icon("eyeOff", "small")}Identity hidden</span>
+      <button class="button quiet" @click=${() => this.dispatchEvent(new CustomEvent("reveal"))}>Show (T)</button>
+    `;
+  }
 
   override render() {
+    if (this.isHidden) return this.#renderHidden();
     const { patient, study_date, study_time, study_description, accession_number } = this.study;
     const years = age(patient.birth_date, study_date);
     return html`

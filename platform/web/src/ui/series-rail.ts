@@ -3,7 +3,9 @@ import { customElement, property } from "lit/decorators.js";
 import type { Series } from "../api/types";
 import { count, objectWord } from "./kit/format";
 import { icon } from "./kit/icons";
+import { phone } from "./kit/phone";
 import { controls } from "./kit/styles";
+import { SERIES_DRAG } from "./viewport-grid";
 
 /** How many pictures one scrolls through: a recording of frames is one object. */
 function pictures({ instances, number_of_instances }: Series): string {
@@ -83,7 +85,37 @@ export class SeriesRail extends LitElement {
         hyphens: auto;
         overflow-wrap: break-word;
       }
-      @media (max-width: 720px) {
+      .where {
+        position: absolute;
+        top: 4px;
+        left: 4px;
+        display: flex;
+        gap: 3px;
+      }
+      .where span {
+        min-width: 20px;
+        padding: 0 5px;
+        border: 1px solid var(--line-strong);
+        border-radius: 4px;
+        background: rgb(10 13 16 / 88%);
+        color: var(--text);
+        font-size: 0.75rem;
+        text-align: center;
+      }
+      .where .active {
+        border-color: var(--focus);
+        color: var(--focus);
+      }
+      .load {
+        position: absolute;
+        right: 0;
+        bottom: 0;
+        left: 0;
+        height: 4px;
+        border-radius: 0;
+        background: rgb(43 53 65 / 80%);
+      }
+      @media ${phone} {
         ul {
           grid-template-columns: repeat(auto-fill, minmax(112px, 1fr));
         }
@@ -96,21 +128,57 @@ export class SeriesRail extends LitElement {
   /** Findings by series, for the number on the thumbnail. */
   @property({ attribute: false }) findings: ReadonlyMap<string, number> = new Map();
 
+  /** Which series the viewports show, by viewport. */
+  @property({ attribute: false }) shownUids: readonly string[] = [];
+  @property({ type: Number }) active = 0;
+  /** How much of each series is here, by series. */
+  @property({ attribute: false }) loaded: ReadonlyMap<string, { loaded: number; total: number }> = new Map();
+  @property({ type: Boolean }) canDrag = false;
+
+  #renderWhere(uid: string) {
+    if (this.shownUids.length < 2) return nothing;
+    const at = this.shownUids.flatMap((shown, index) => (shown === uid ? [index] : []));
+    if (at.length === 0) return nothing;
+    const isOne = at.length === this.shownUids.length;
+    const words = isOne ? ["all"] : at.map((index) => String(index + 1));
+    return html`<span class="where" data-testid="shown-in">
+      <span class="visually-hidden">Shown in viewport</span>
+      ${words.map(
+        (word, index) =>
+          html`<span class=${isOne || at[index] === this.active ? "active" : ""}>${word}</span>`,
+      )}
+    </span>`;
+  }
+
+  #renderLoaded(uid: string) {
+    const { loaded = 0, total = 0 } = this.loaded.get(uid) ?? {};
+    if (total < 2 || loaded === 0) return nothing;
+    return html`<progress
+      class="load" max=${total} .value=${loaded} data-testid="series-loaded"
+      aria-label="${loaded} of ${total} images loaded" title="${loaded} of ${total} images loaded"
+    ></progress>`;
+  }
+
   #renderSeries(series: Series) {
+    const uid = series.series_instance_uid;
+    const drag = (event: DragEvent): void => event.dataTransfer?.setData(SERIES_DRAG, uid);
     const number = this.findings.get(series.series_instance_uid) ?? 0;
     const choose = (): void => {
       this.dispatchEvent(new CustomEvent("series-change", { detail: series }));
     };
     return html`<li>
       <button
-        aria-current=${series.series_instance_uid === this.currentUid}
+        aria-current=${uid === this.currentUid}
+        draggable=${this.canDrag && series.is_image ? "true" : "false"}
+        @dragstart=${drag}
         data-testid="series"
         data-ai=${series.is_ai_result}
         @click=${choose}
       >
         <span class="picture ${series.is_image ? "" : "flat"}">
           ${icon(series.is_image ? "layers" : "chart")}
-          ${series.is_image && series.thumbnail_url ? html`<img src=${series.thumbnail_url} alt="" loading="lazy" @error=${hide} />` : nothing}
+          ${series.is_image && series.thumbnail_url ? html`<img src=${series.thumbnail_url} alt="" loading="lazy" draggable="false" @error=${hide} />` : nothing}
+          ${this.#renderWhere(uid)} ${this.#renderLoaded(uid)}
         </span>
         <span class="name">
           ${series.series_number === null ? "" : `${series.series_number}: `}${series.series_description || "No description"}

@@ -1,6 +1,6 @@
 import { css, html, LitElement } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import { POINTERS, SHORTCUTS } from "../viewport/shortcuts";
+import { COMMANDS, GROUPS, type Group, POINTERS } from "./commands";
 import "./kit/dialog";
 import { controls } from "./kit/styles";
 
@@ -44,6 +44,14 @@ export class ShortcutSheet extends LitElement {
 
   @property({ type: Boolean }) areKeysOn = true;
 
+  #renderGroup(group: Group, heading: string) {
+    const commands = COMMANDS.filter((command) => command.group === group);
+    return html`<h3>${heading}</h3>
+      <dl>
+        ${commands.map(({ name, shown }) => html`<div><dt><kbd>${shown}</kbd></dt><dd>${name}</dd></div>`)}
+      </dl>`;
+  }
+
   override render() {
     const toggle = (event: Event): void => {
       this.dispatchEvent(
@@ -51,8 +59,7 @@ export class ShortcutSheet extends LitElement {
       );
     };
     return html`<gantry-dialog heading="Keys and gestures" @closed=${() => this.dispatchEvent(new CustomEvent("closed"))}>
-      <h3>Keys</h3>
-      <dl>${SHORTCUTS.map(({ shown, what }) => html`<div><dt><kbd>${shown}</kbd></dt><dd>${what}</dd></div>`)}</dl>
+      ${Object.entries(GROUPS).map(([group, heading]) => this.#renderGroup(group as Group, heading))}
       <h3>Mouse and touch</h3>
       <dl>${POINTERS.map(([shown, what]) => html`<div><dt>${shown}</dt><dd class="muted">${what}</dd></div>`)}</dl>
       <label><input type="checkbox" .checked=${this.areKeysOn} @change=${toggle} />Single-letter keys are on</label>

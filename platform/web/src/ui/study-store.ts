@@ -44,6 +44,8 @@ export class StudyStore {
   error: unknown = null;
   live: LiveState = "connecting";
   pending: ReadonlyMap<string, ReviewState> = new Map();
+  /** The pack of a series was written: MPR and 3D can be had from now on. */
+  onPacked: (seriesId: string) => void = () => {};
   #id: string;
   #onChange: () => void;
   #connection: LiveConnection | null = null;
@@ -100,6 +102,10 @@ export class StudyStore {
   }
 
   #onEvent(event: string, data: LiveData): void {
+    if (event === "series.packed.v1") {
+      if (data.series_id) this.onPacked(data.series_id);
+      return;
+    }
     const before = this.analyses ?? [];
     this.analyses = before.map((analysis) => patchAnalysis(analysis, data));
     const isKnown = before.some((analysis) => analysis.id === data.analysis_id);

@@ -1,9 +1,10 @@
 import { css } from "lit";
+import { phone, sideways } from "./kit/phone";
 
 export const viewerStyles = css`
   .layout {
     display: grid;
-    grid-template-columns: 148px minmax(0, 1fr) 360px;
+    grid-template: auto minmax(0, 1fr) / 148px minmax(0, 1fr) 360px;
     min-height: 0;
   }
   .layout.maximised {
@@ -11,6 +12,9 @@ export const viewerStyles = css`
   }
   .maximised aside {
     display: none;
+  }
+  gantry-toolbar {
+    grid-column: 1 / -1;
   }
   aside {
     min-height: 0;
@@ -24,13 +28,22 @@ export const viewerStyles = css`
     border-left: 1px solid var(--line);
   }
   .stage {
+    position: relative;
     display: grid;
-    grid-template-rows: auto minmax(0, 1fr);
+    grid-template-rows: minmax(0, 1fr);
     min-height: 0;
     min-width: 0;
   }
-  .stage > .state {
-    grid-row: 1 / -1;
+  /* Over the lower middle of the pictures: never over the tags that say what may not be trusted. */
+  .stream {
+    position: absolute;
+    z-index: 1;
+    bottom: 34px;
+    left: 50%;
+    max-width: calc(100% - 24px);
+    translate: -50% 0;
+    background: rgb(10 13 16 / 92%);
+    pointer-events: none;
   }
   .state {
     display: grid;
@@ -48,17 +61,20 @@ export const viewerStyles = css`
       grid-template-columns: 128px minmax(0, 1fr) 300px;
     }
   }
-  @media (max-width: 720px) {
+  @media ${phone} {
     .layout,
     .layout.maximised {
-      grid-template-columns: minmax(0, 1fr);
-      grid-template-rows: minmax(0, 1fr) auto;
+      grid-template: auto minmax(0, 1fr) auto / minmax(0, 1fr);
     }
-    .layout > * {
+    gantry-toolbar {
       grid-area: 1 / 1;
+    }
+    .stage {
+      grid-area: 2 / 1;
     }
     .layout aside {
       z-index: 2;
+      grid-area: 1 / 1 / 3 / 2;
       display: none;
       border: 0;
     }
@@ -67,7 +83,7 @@ export const viewerStyles = css`
       display: block;
     }
     .tabs {
-      grid-area: 2 / 1;
+      grid-area: 3 / 1;
       display: grid;
       grid-template-columns: repeat(3, 1fr);
       border-top: 1px solid var(--line);
@@ -77,6 +93,40 @@ export const viewerStyles = css`
     .tabs .button {
       min-height: 52px;
       border-radius: 0;
+    }
+    .stream {
+      bottom: 46px;
+      font-size: 0.75rem;
+    }
+  }
+  /* On its side height is scarce: tools and tabs stand beside the picture. */
+  @media ${sideways} {
+    .layout,
+    .layout.maximised {
+      grid-template: minmax(0, 1fr) / auto minmax(0, 1fr) auto;
+      padding: 0 env(safe-area-inset-right) 0 env(safe-area-inset-left);
+    }
+    gantry-toolbar {
+      grid-area: 1 / 1;
+      min-height: 0;
+    }
+    .stage {
+      grid-area: 1 / 2;
+    }
+    .layout aside {
+      grid-area: 1 / 1 / 2 / 3;
+    }
+    .tabs {
+      grid-area: 1 / 3;
+      grid-template: repeat(3, 1fr) / 76px;
+      border-top: 0;
+      border-left: 1px solid var(--line);
+      padding-bottom: 0;
+    }
+    .tabs .button {
+      padding: 0 4px;
+      font-size: 0.8125rem;
+      white-space: normal;
     }
   }
 `;
