@@ -256,7 +256,8 @@ def _gather(builder: Any, pointer: Any, index: Any, mask: Any, unit: Any, result
         index = builder.select(mask, index, ir.Constant(index.type, [0] * WIDTH))
     places = builder.gep(pointer, [index], source_etype=unit)
     places.type = ir.VectorType(ir.PointerType(), WIDTH)
-    name = f"llvm.masked.gather.v{WIDTH}{'f32' if isinstance(result, ir.FloatType) else 'i32'}.v{WIDTH}p0"
+    kind = "f32" if isinstance(result, ir.FloatType) else f"i{result.width}"
+    name = f"llvm.masked.gather.v{WIDTH}{kind}.v{WIDTH}p0"
     function = _declare(builder, name, ir.FunctionType(vector, [places.type, ir.IntType(32), mask.type, vector]))
     align = ir.Constant(ir.IntType(32), 1)
     if _HAS_MASKS:
@@ -288,6 +289,30 @@ def take_word(typing: Any, array: Any, index: Any, mask: Any) -> Any:
         return _gather(builder, data, arguments[1], arguments[2], unit, _SHAPES["i"])
 
     return INTS(array, INTS, FLAGS), emit
+
+
+@_operation
+def take_pair(typing: Any, array: Any, index: Any, mask: Any) -> Any:
+    """Read an element of a flat array and the one behind it as floats; 0 where `mask` is off."""
+
+    def emit(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        (array, *_), (_, index, mask) = sig.args, arguments
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        bits = 8 * np.dtype(array.dtype.name).itemsize
+        is_float = isinstance(array.dtype, types.Float)
+        if is_float or bits == 8:
+            unit = _SHAPES["f"] if is_float else ir.IntType(bits)
+            following = builder.add(index, ir.Constant(index.type, [1] * WIDTH))
+            pair = [_gather(builder, data, each, mask, unit, unit) for each in (index, following)]
+        else:
+            words = _gather(builder, data, index, mask, ir.IntType(bits), _SHAPES["i"])
+            pair = [_part(builder, words, array, number) for number in (0, 1)]
+        if not is_float:
+            convert = builder.sitofp if array.dtype.signed else builder.uitofp
+            pair = [convert(each, _VECTORS["f"]) for each in pair]
+        return context.make_tuple(builder, sig.return_type, pair)
+
+    return types.UniTuple(FLOATS, 2)(array, INTS, FLAGS), emit
 
 
 def _part(builder: Any, words: Any, array: Any, number: int) -> Any:

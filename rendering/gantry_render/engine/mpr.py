@@ -6,7 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantry_imaging.volume import Volume
-from gantry_render.engine.jit import in_bands, kernel
+from gantry_render.engine.jit import in_bands, kernel, plain
+from gantry_render.engine.lanes import (
+    WIDTH,
+    either,
+    floats,
+    least,
+    most,
+    numbers,
+    pick,
+    take_pair,
+    to_floats,
+    to_ints,
+    write,
+)
+from gantry_render.errors import EngineError
 from gantry_render.scene import Plane, SlabMode, Vector
 
 Orientation: TypeAlias = Literal["axial", "coronal", "sagittal"]
@@ -21,6 +35,8 @@ _CODES: Final = {SlabMode.NONE: 0, SlabMode.MIP: 1, SlabMode.MINIP: 2, SlabMode.
 # A sample this near to a voxel's centre, in voxels, is that voxel: rounding moves it less, and its value must not move.
 _SNAP: Final = 1e-5
 _ALIGNED: Final = 1 - 1e-9
+# What is read where it lies.
+_KINDS: Final = ("int8", "uint8", "int16", "uint16", "float32")
 
 
 def sample_plane(volume: Volume, plane: Plane) -> NDArray[Any]:
@@ -31,10 +47,14 @@ def sample_plane(volume: Volume, plane: Plane) -> NDArray[Any]:
     NDArray
         (rows, columns). The voxels themselves, in their own type, where every sample is a voxel's centre inside the
         volume and nothing is averaged; otherwise float32, NaN where the plane leaves the volume.
+
+    Raises
+    ------
+    EngineError
+        `engine.too_large`.
     """
     inverse = volume.ijk_from_lps
     turn = inverse[:3, :3]
-    normal = turn @ plane.normal_lps
     steps = np.stack(
         [
             turn @ np.asarray(plane.origin_lps_mm) + inverse[:3, 3],
@@ -42,17 +62,59 @@ def sample_plane(volume: Volume, plane: Plane) -> NDArray[Any]:
             turn @ np.asarray(plane.column_lps) * plane.spacing_mm[1],
         ]
     )
-    offsets = plane.layer_offsets_mm[:, np.newaxis] * normal
-    values = np.empty((plane.rows, plane.columns), np.float32)
-    exact = np.ones(plane.rows, np.bool_)
-    voxels = np.ascontiguousarray(volume.voxels_kji)
-    code = _CODES[plane.mode]
-    if voxels.dtype.itemsize > 4 or voxels.dtype.kind == "b" or not voxels.dtype.isnative:
+    layers = plane.layer_offsets_mm[:, np.newaxis] * (turn @ plane.normal_lps) + steps[0]
+    on_centres = None if plane.mode is SlabMode.AVERAGE else _centres(steps, layers, plane, volume.shape_kji)
+    if on_centres is not None and volume.voxels_kji.dtype.name in _KINDS:
+        return _copy(volume.voxels_kji, *on_centres, plane)
+    voxels = volume.voxels_kji
+    if voxels.dtype.name not in _KINDS or not voxels.dtype.isnative:
         voxels = voxels.astype(np.float32)
-    in_bands(lambda first, beyond: _sample_rows(voxels, steps, offsets, code, first, beyond, values, exact), plane.rows)
-    # Integers up to 24 bits pass through float32 unchanged.
-    if exact.all() and code != _CODES[SlabMode.AVERAGE] and volume.voxels_kji.dtype.itemsize <= 2:
-        return values.astype(volume.voxels_kji.dtype)
+    thin = [(0, max(0, 2 - side)) for side in voxels.shape]
+    if any(pad for _, pad in thin):
+        voxels = np.pad(voxels, thin, mode="edge")
+    if voxels.size >= 2**31:
+        raise EngineError("engine.too_large", "Planes are cut through volumes of fewer than 2**31 voxels.")
+    values = np.empty((plane.rows, plane.columns), np.float32)
+    flat, shape, sides, code = plain(voxels), voxels.shape, volume.shape_kji, _CODES[plane.mode]
+    in_bands(
+        lambda first, beyond: _blend_rows(flat, shape, sides, steps, layers, code, first, beyond, values), plane.rows
+    )
+    return values
+
+
+def _centres(
+    steps: NDArray[np.float64], layers: NDArray[np.float64], plane: Plane, shape_kji: tuple[int, int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Return first voxels of the layers, (n, 3), and steps along a row and from row to row, (2, 3), as (i, j, k).
+
+    None where a sample is not a voxel's centre, or where a layer lies partly outside or all do.
+    """
+    far = np.array([plane.columns - 1, plane.rows - 1])[:, np.newaxis]
+    whole = np.rint(steps[1:])
+    if np.abs((steps[1:] - whole) * far).max() > _SNAP or np.abs(layers - np.rint(layers)).max() > _SNAP:
+        return None
+    whole = whole.astype(np.int64)
+    reach = np.stack([0 * whole[0], whole[0] * far[0], whole[1] * far[1], whole[0] * far[0] + whole[1] * far[1]])
+    last = np.array(shape_kji[::-1]) - 1
+    kept = []
+    for first in np.rint(layers).astype(np.int64):
+        corners = first + reach
+        if (corners >= 0).all() and (corners <= last).all():
+            kept.append(first)
+        elif not ((corners < 0).all(axis=0) | (corners > last).all(axis=0)).any():
+            return None
+    return (np.stack(kept), whole) if kept else None
+
+
+def _copy(voxels_kji: NDArray[Any], firsts: NDArray[np.int64], steps: NDArray[np.int64], plane: Plane) -> NDArray[Any]:
+    _, rows, columns = voxels_kji.shape
+    strides = np.array([1, columns, columns * rows])
+    values = np.empty((plane.rows, plane.columns), voxels_kji.dtype)
+    starts, along, down = firsts @ strides, int(steps[0] @ strides), int(steps[1] @ strides)
+    flat, is_most = plain(voxels_kji), plane.mode is not SlabMode.MINIP
+    in_bands(
+        lambda first, beyond: _copy_rows(flat, starts, along, down, is_most, first, beyond, values), plane.rows, band=64
+    )
     return values
 
 
@@ -105,58 +167,98 @@ def orthogonal_plane(
 
 
 @kernel
-def _sample_rows(  # noqa: PLR0917  # kernels take no objects
+def _copy_rows(  # noqa: PLR0917  # kernels take no objects
+    voxels: Any, starts: Any, along: Any, down: Any, is_most: Any, first: Any, beyond: Any, values: Any
+) -> None:
+    for row in range(first, beyond):
+        line = values[row]
+        for layer in range(starts.size):
+            place = starts[layer] + row * down
+            for column in range(line.size):
+                value = voxels[np.uint64(place)]
+                place += along
+                if layer == 0:
+                    line[column] = value
+                elif is_most:
+                    line[column] = max(line[column], value)
+                else:
+                    line[column] = min(line[column], value)
+
+
+@kernel
+def _place(relative: Any, origin: Any, side: Any, sides: Any) -> tuple[Any, Any, Any]:
+    """Return the voxel before a place, how far behind it the place is, and whether it lies in the volume."""
+    snap = np.float32(_SNAP)
+    inside = (relative >= np.float32(-origin) - snap) & (relative <= np.float32(side - 1 - origin) + snap)
+    voxel = to_ints(relative)
+    voxel = voxel - pick(to_floats(voxel) > relative, 1, 0) + origin
+    voxel = pick(voxel < 0, 0, voxel)
+    voxel = pick(voxel > sides - 2, sides - 2, voxel)
+    behind = relative - to_floats(voxel - origin)
+    behind = pick(behind < snap, np.float32(0), behind)
+    return voxel, pick(behind > np.float32(1) - snap, np.float32(1), behind), inside
+
+
+@kernel
+def _blend_rows(  # noqa: PLR0917  # kernels take no objects
     voxels: Any,
+    shape: Any,
+    sides: Any,
     steps: Any,
-    offsets: Any,
+    layers: Any,
     code: Any,
     first: Any,
     beyond: Any,
     values: Any,
-    exact: Any,
-) -> Any:
-    slices, rows, columns = voxels.shape
+) -> None:
+    """Interpolate rows of a plane; `shape` is the array's, `sides` the volume's, which may be thinner."""
+    _, rows, columns = shape
+    line, layer_size = columns, columns * rows
+    lane = to_floats(numbers())
+    width = values.shape[1]
+    out = np.empty(WIDTH, np.float32)
+    nothing = np.float32(np.nan)
+    dx = lane * np.float32(steps[1, 0])
+    dy = lane * np.float32(steps[1, 1])
+    dz = lane * np.float32(steps[1, 2])
     for row in range(first, beyond):
-        whole = True
-        for column in range(values.shape[1]):
-            best = 0.0
-            seen = 0
-            for layer in range(offsets.shape[0]):
-                x = steps[0, 0] + row * steps[2, 0] + column * steps[1, 0] + offsets[layer, 0]
-                y = steps[0, 1] + row * steps[2, 1] + column * steps[1, 1] + offsets[layer, 1]
-                z = steps[0, 2] + row * steps[2, 2] + column * steps[1, 2] + offsets[layer, 2]
-                near_x, near_y, near_z = np.rint(x), np.rint(y), np.rint(z)
-                x = near_x if abs(x - near_x) < _SNAP else x
-                y = near_y if abs(y - near_y) < _SNAP else y
-                z = near_z if abs(z - near_z) < _SNAP else z
-                if x < 0 or y < 0 or z < 0 or x > columns - 1 or y > rows - 1 or z > slices - 1:
+        for left in range(0, width, WIDTH):
+            best, seen = floats(np.float32(0)), floats(np.float32(0))
+            for layer in range(layers.shape[0]):
+                # Far from the origin single precision is too coarse: places are told from a voxel near by.
+                x = layers[layer, 0] + row * steps[2, 0] + left * steps[1, 0]
+                y = layers[layer, 1] + row * steps[2, 1] + left * steps[1, 1]
+                z = layers[layer, 2] + row * steps[2, 2] + left * steps[1, 2]
+                i0 = int(np.floor(min(max(x, -1e6), 1e6)))
+                j0 = int(np.floor(min(max(y, -1e6), 1e6)))
+                k0 = int(np.floor(min(max(z, -1e6), 1e6)))
+                i, u, in_i = _place(dx + np.float32(x - i0), i0, sides[2], columns)
+                j, v, in_j = _place(dy + np.float32(y - j0), j0, sides[1], rows)
+                k, w, in_k = _place(dz + np.float32(z - k0), k0, sides[0], shape[0])
+                inside = in_i & in_j & in_k
+                if not either(inside):
                     continue
-                i, j, k = int(x), int(y), int(z)
-                u, v, w = x - i, y - j, z - k
-                i_next, j_next, k_next = min(i + 1, columns - 1), min(j + 1, rows - 1), min(k + 1, slices - 1)
-                if u == 0 and v == 0 and w == 0:
-                    value = float(voxels[k, j, i])
-                else:
-                    whole = False
-                    value = (1 - w) * (
-                        (1 - v) * ((1 - u) * voxels[k, j, i] + u * voxels[k, j, i_next])
-                        + v * ((1 - u) * voxels[k, j_next, i] + u * voxels[k, j_next, i_next])
-                    ) + w * (
-                        (1 - v) * ((1 - u) * voxels[k_next, j, i] + u * voxels[k_next, j, i_next])
-                        + v * ((1 - u) * voxels[k_next, j_next, i] + u * voxels[k_next, j_next, i_next])
-                    )
-                if seen == 0:
-                    best = value
-                elif code == 1:
-                    best = max(best, value)
+                base = (k * rows + j) * columns + i
+                a, other = take_pair(voxels, base, inside)
+                a = a + u * (other - a)
+                b, other = take_pair(voxels, base + line, inside)
+                b = b + u * (other - b)
+                a = a + v * (b - a)
+                b, other = take_pair(voxels, base + layer_size, inside)
+                b = b + u * (other - b)
+                c, other = take_pair(voxels, base + (layer_size + line), inside)
+                c = c + u * (other - c)
+                b = b + v * (c - b)
+                value = a + w * (b - a)
+                if code == 1:
+                    best = pick(inside, pick(seen > np.float32(0), most(best, value), value), best)
                 elif code == 2:
-                    best = min(best, value)
+                    best = pick(inside, pick(seen > np.float32(0), least(best, value), value), best)
                 else:
-                    best += value
-                seen += 1
-            if seen == 0:
-                values[row, column] = np.nan
-                whole = False
-            else:
-                values[row, column] = best / seen if code == 3 else best
-        exact[row] = whole
+                    best = best + pick(inside, value, np.float32(0))
+                seen = seen + to_floats(inside)
+            if code == 3:
+                best = best / most(seen, np.float32(1))
+            write(out, 0, pick(seen > np.float32(0), best, nothing))
+            for slot in range(min(WIDTH, width - left)):
+                values[row, left + slot] = out[slot]
