@@ -475,8 +475,8 @@ class Frame:
     encode_us: int
     payload: bytes = field(repr=False)
 
-    def pack(self) -> bytes:
-        """Return the binary message."""
+    def pack(self, queued_us: int | None = None) -> bytes:
+        """Return the binary message, with another time in the queue where one is given."""
         most = 0xFFFFFFFF
         head = FRAME_HEADER.pack(
             FRAME_MAGIC,
@@ -489,7 +489,7 @@ class Frame:
             self.state_id,
             self.width,
             self.height,
-            min(self.queued_us, most),
+            min(self.queued_us if queued_us is None else queued_us, most),
             self.place,
             *self.region,
             self.window_center,

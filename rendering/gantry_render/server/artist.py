@@ -85,7 +85,8 @@ class Artist:
                 return draw_plane(volume, state, work.tier, self._default, labels)
         with self._series.drawn() as loaded:
             meshes, overlay = self._results.meshes(state.meshes), self._results.overlay(state.segments)
-            return draw_volume(loaded, state, work.tier, meshes, overlay, lambda: work.is_cancelled)
+            is_moving = work.urgency is Urgency.MOTION
+            return draw_volume(loaded, state, work.tier, is_moving, meshes, overlay, lambda: work.is_cancelled)
 
 
 def default_plane_voi(series: Series) -> Voi:

@@ -8,7 +8,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import structlog
@@ -49,6 +48,7 @@ from gantry_render.server.control import ControlError, Manifest
 from gantry_render.server.errors import SessionError
 from gantry_render.server.link import Link
 from gantry_render.server.loading import SLOW_AFTER_S, Series
+from gantry_render.server.pace import Pace
 from gantry_render.server.pod import Pod
 from gantry_render.server.probing import probe
 from gantry_render.server.results import Results
@@ -59,8 +59,8 @@ from gantry_render.server.welcome import make_welcome
 log = structlog.get_logger(__name__)
 
 HELLO_WITHIN_S: Final = 5.0
-_MESSAGES_S: Final = 600.0
-_BURST: Final = 1200.0
+_MESSAGES_S: Final = 3000.0
+_BURST: Final = 6000.0
 _PROGRESS_EVERY_S: Final = 0.25
 _LINK_EVERY_S: Final = 1.0
 _MOST_TEXTS: Final = 256
@@ -96,6 +96,8 @@ class Connection:
         self._accepted_at = time.monotonic()
         self._outbox: deque[str | bytes] = deque()
         self._filled = asyncio.Event()
+        self._is_flushing = False
+        self._pace = Pace()
         self._ended = asyncio.Event()
         self._end: SessionError | None = None
         self._tokens, self._refilled_at = _BURST, self._accepted_at
@@ -153,6 +155,9 @@ class Connection:
             await self._open(hello)
             while (message := await asyncio.wait_for(self._next(), _SILENT_AFTER_S)) is not None:
                 self._obey(message)
+                if self._outbox:
+                    # What was drawn inline leaves in the same turn of the loop.
+                    await self._flush()
         except SessionError as error:
             self._finish(error)
         except ProtocolError as error:
@@ -176,7 +181,8 @@ class Connection:
         self._tokens = min(_BURST, self._tokens + (now - self._refilled_at) * _MESSAGES_S) - 1
         self._refilled_at = now
         if self._tokens < 0:
-            raise SessionError(CloseCode.MALFORMED, "session.flooded", "Too many messages.")
+            # Who sends more is read no faster; the socket's window holds the rest back.
+            await asyncio.sleep(-self._tokens / _MESSAGES_S)
         return parse_client_message(text)
 
     async def _open(self, hello: Hello) -> None:
@@ -260,9 +266,11 @@ class Connection:
         frame = self.session.finish(work, drawn.frame, drawn.is_final, now)
         if frame is None:
             return
+        if isinstance(work.state, VolumeState) and work.urgency is Urgency.MOTION:
+            self.session.volume_tier = self._pace.tier(frame.width * frame.height, frame.render_us / 1e6)
         took_us = frame.render_us + frame.encode_us
         queued_us = max(0, int((now - work.asked_at) * 1e6) - took_us)
-        self._put(replace(frame, queued_us=queued_us).pack())
+        self._put(frame.pack(queued_us))
         metrics.frames.labels(work.state.kind, f"T{int(frame.tier)}", work.urgency.name.lower()).inc()
         metrics.sent_bytes.inc(len(frame.payload))
         for stage, microseconds in (("render", frame.render_us), ("encode", frame.encode_us), ("queued", queued_us)):
@@ -415,19 +423,29 @@ class Connection:
 
     async def _write(self) -> None:
         with contextlib.suppress(Exception):  # a socket that is gone; the reader ends, too
-            while True:
+            while self._end is None or self._outbox:
                 await self._filled.wait()
                 self._filled.clear()
-                while self._outbox:
-                    data = self._outbox.popleft()
-                    if isinstance(data, str):
-                        await self._send({"type": "websocket.send", "text": data})
-                    else:
-                        await self._send({"type": "websocket.send", "bytes": data})
-                if self._end is not None:
-                    code = int(self._end.close) if self._end.code != "session.ended" else 1000
-                    await self._send({"type": "websocket.close", "code": code})
-                    return
+                await self._flush()
+            code = int(self._end.close) if self._end.code != "session.ended" else 1000
+            await self._send({"type": "websocket.close", "code": code})
+
+    async def _flush(self) -> None:
+        """Send what waits, in order; the reader and the writer may both, one at a time."""
+        if self._is_flushing:
+            return
+        self._is_flushing = True
+        try:
+            while self._outbox:
+                data = self._outbox.popleft()
+                if isinstance(data, str):
+                    await self._send({"type": "websocket.send", "text": data})
+                else:
+                    await self._send({"type": "websocket.send", "bytes": data})
+        finally:
+            self._is_flushing = False
+            if self._end is not None:
+                self._filled.set()
 
     async def _close(self) -> None:
         self.session.close()

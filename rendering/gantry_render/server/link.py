@@ -22,7 +22,12 @@ _LEAST_TELLING_S: Final = 0.004
 """Below this a frame's time is the client's painting, not the link."""
 
 _KEEPS: Final = 0.65
+_LEAST_ROUND_TRIP_S: Final = 0.0005
 _ROUND_TRIP_FORGOTTEN_S: Final = 20.0
+_ROUND_TRIP_GROWS: Final = 1.25
+_LEAST_PART: Final = 0.1
+"""Of the time until its acknowledgement a frame takes at least this for its bytes, whatever the round trip is thought."""
+
 _WIDE_BYTES_S: Final = 12_500_000.0
 _LOW_BYTES_S: Final = 250_000.0
 """2 Mbit/s: below, smaller codecs are worth their time and prefetching is careful."""
@@ -49,7 +54,7 @@ class Link:
 
     def __init__(self, round_trip_s: float | None = None) -> None:
         self._round_trip_s = round_trip_s
-        self._round_trip_at = float("-inf")
+        self._round_trip_at: float | None = None
         self._goodput: float | None = None
         self._tier = Tier.T1
         self._good = 0
@@ -103,7 +108,7 @@ class Link:
         # the other half is its acknowledgement's.
         begun = max(sent.at + self.round_trip_s, self._last_ack if sent.ahead else float("-inf"))
         self._last_ack = now
-        self._learn_goodput(sent.size, now - begun)
+        self._learn_goodput(sent.size, max(now - begun, _LEAST_PART * elapsed))
         self._choose(sent.size, elapsed)
         return True
 
@@ -128,11 +133,15 @@ class Link:
     def _learn_round_trip(self, elapsed: float, sent: _Sent, now: float) -> None:
         # What a frame's own bytes took is not the round trip's; where goodput is unknown they count as one.
         own = elapsed - sent.size / self._goodput if self._goodput and not sent.ahead else elapsed
+        own = max(own, _LEAST_ROUND_TRIP_S)
         known = self._round_trip_s
-        if known is None or 0.0005 < own < known or now - self._round_trip_at > _ROUND_TRIP_FORGOTTEN_S:
-            if known is None or own > 0.0005:
-                self._round_trip_s = max(0.0005, min(own, elapsed))
+        if known is None or own < known:
+            self._round_trip_s, self._round_trip_at = own, now
+        elif self._round_trip_at is None:
             self._round_trip_at = now
+        elif now - self._round_trip_at > _ROUND_TRIP_FORGOTTEN_S:
+            # Routes change; but a frame that stood in a queue must not pass for a route.
+            self._round_trip_s, self._round_trip_at = min(own, _ROUND_TRIP_GROWS * known), now
 
     def _learn_goodput(self, size: int, took: float) -> None:
         if took < _LEAST_TELLING_S:

@@ -194,7 +194,7 @@ def read_segments(dataset: pydicom.Dataset, index: PackIndex) -> NDArray[np.bool
         raise GeometryError("result.other_grid", "The segmentation lies in another frame of reference.")
     frames = np.asarray(dataset.pixel_array).reshape(-1, *shape[1:])
     mask = np.zeros(shape, np.bool_)
-    inverse = np.linalg.inv(affine)
+    inverse = np.asarray(np.linalg.inv(affine), np.float64)
     shared = dataset.SharedFunctionalGroupsSequence[0]
     for plane, group in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
         mask[_slice_of(group, shared, inverse, shape)] |= plane > 0

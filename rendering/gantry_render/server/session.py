@@ -90,6 +90,8 @@ class Session:
 
     def __init__(self, link: Link, is_ready: Ready) -> None:
         self.link = link
+        self.volume_tier = Tier.T1
+        """Best tier at which moving pictures in 3D are drawn in time."""
         self._is_ready = is_ready
         self._views: dict[int, _Shown] = {}
         self._prefetched: dict[int, tuple[_Shown, float]] = {}
@@ -239,7 +241,7 @@ class Session:
             return None
         wanted = shown.wanted
         if urgency is Urgency.MOTION:
-            tier = self.link.tier
+            tier = self._motion_tier(wanted.state)
             if shown.is_drawn or shown.best >= tier:
                 return None
             return self._work(shown, wanted.state, tier, urgency)
@@ -257,6 +259,12 @@ class Session:
             if state is not None and state != wanted.state and self._is_ready(state, urgency):
                 return self._make(shown, state, min(self.link.tier, Tier.T1), urgency, place)
         return None
+
+    def _motion_tier(self, state: State) -> Tier:
+        """Return the tier of a moving frame: in 3D what is drawn costs more than what it weighs."""
+        if isinstance(state, VolumeState):
+            return min(self.link.tier, self.volume_tier)
+        return self.link.tier
 
     def _work(self, shown: _Shown, state: State, tier: Tier, urgency: Urgency) -> Work | None:
         if not self._is_ready(state, urgency):
@@ -285,8 +293,7 @@ class Session:
 
 def _held(view: View) -> int:
     """Return how good a picture of this state the client says it has."""
-    holds = getattr(view, "holds", -1)
-    return {Tier.T2: _SETTLED, Tier.T3: _LOSSLESS}.get(holds, holds)
+    return {int(Tier.T2): _SETTLED, int(Tier.T3): _LOSSLESS}.get(view.holds, view.holds)
 
 
 def _goal(view: View) -> int:

@@ -16,13 +16,13 @@ from gantry_render.server.pictures import NO_WINDOW, WHOLE, Drawing, fit
 
 # A moving picture is drawn by the engine at half of what it is asked for.
 _ENGINE_HALVES: Final = 2
-_CAN_CANCEL: Final = "window_scale" in Scene.__dataclass_fields__
 
 
 def draw_volume(
     loaded: Loaded,
     state: VolumeState,
     tier: Tier,
+    is_moving: bool,
     meshes: Mapping[str, SurfaceMesh],
     overlay: LabelOverlay | None,
     cancelled: Callable[[], bool],
@@ -31,6 +31,8 @@ def draw_volume(
 
     Parameters
     ----------
+    tier
+        How large a moving picture is.
     meshes
         Of the results that the state names and that could be read.
     cancelled
@@ -43,13 +45,11 @@ def draw_volume(
     EngineError
         `engine.cancelled`, `engine.closed`.
     """
-    is_moving = tier < Tier.T2
     size = state.size
     if is_moving:
         across, down = fit(*state.size, tier)
         size = min(size[0], across * _ENGINE_HALVES), min(size[1], down * _ENGINE_HALVES)
-    view = to_scene(state, size, is_moving, meshes, overlay)
-    picture = loaded.render(view, cancelled) if _CAN_CANCEL else loaded.render(view)  # type: ignore[call-arg]  # until then
+    picture = loaded.render(to_scene(state, size, is_moving, meshes, overlay), cancelled)
     return Drawing(np.ascontiguousarray(picture.rgb), 0.0, WHOLE, NO_WINDOW, not is_moving, not is_moving)
 
 
@@ -94,7 +94,7 @@ def to_scene(
         size[1],
         get_preset(state.preset),
         window_shift=state.window_shift,
-        **({"window_scale": state.window_scale} if _CAN_CANCEL else {}),
+        window_scale=state.window_scale,
         crop=crop,
         tier=scene.Tier.MOTION if is_moving else scene.Tier.SETTLED,
         overlay=overlay,
