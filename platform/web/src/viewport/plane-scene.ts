@@ -56,6 +56,7 @@ export class PlaneScene extends StreamScene implements Scene {
   #painter = new Painter();
   #planner = new PrefetchPlanner();
   #preview: VoiWindow | null = null;
+  #dragged: VoiWindow | null = null;
   #grabbed: Grabbed | null = null;
 
   constructor(host: SceneHost) {
@@ -175,8 +176,10 @@ export class PlaneScene extends StreamScene implements Scene {
   windowBy(dx: number, dy: number, isOver: boolean): void {
     const { host } = this;
     const shown = this.view?.shown;
-    const start = (host.window === "auto" ? null : host.window) ?? (shown ? windowOf(shown) : null);
+    this.#dragged ??= (host.window === "auto" ? null : host.window) ?? (shown ? windowOf(shown) : null);
+    const start = this.#dragged;
     if (!start) return;
+    if (isOver) this.#dragged = null;
     const next = dragWindow(start, dx, host.isInverted ? -dy : dy);
     this.#preview = next;
     if (isOver) host.emit("window-change", next);
@@ -205,7 +208,7 @@ export class PlaneScene extends StreamScene implements Scene {
     this.#grabbed = null;
     if (!frame || !isPrimary) return null;
     const center = this.#toScreen(frame, this.#crosshair(frame));
-    if (Math.hypot(at.x - center.x, at.y - center.y) < CENTER_PX) return "crosshair";
+    if (this.host.crosshair && Math.hypot(at.x - center.x, at.y - center.y) < CENTER_PX) return "crosshair";
     for (const { plane, line } of this.#lines(frame)) {
       const { distance, along } = distanceToLine(at, line);
       if (distance > GRAB_PX) continue;

@@ -79,6 +79,7 @@ export class StackScene implements Scene {
   #planner = new PrefetchPlanner();
   #loader: SliceLoader | null = null;
   #rest: RestPicture | null = null;
+  #restWanted = "";
   #patience: ReturnType<typeof setTimeout> | undefined;
   #blank: ReturnType<typeof setTimeout> | undefined;
   #isLoading = false;
@@ -87,6 +88,7 @@ export class StackScene implements Scene {
   #attachedAt = 0;
   #painter = new Painter();
   #preview: VoiWindow | null = null;
+  #dragged: VoiWindow | null = null;
   #found: VoiWindow | null = null;
   #loaded: boolean[] = [];
 
@@ -131,8 +133,11 @@ export class StackScene implements Scene {
 
   windowBy(dx: number, dy: number, isOver: boolean): void {
     const { window } = this.#host;
-    const start = (window === "auto" ? null : window) ?? this.#shownWindow();
+    // Where the drag began: what is shown meanwhile is in windows of the drag itself.
+    this.#dragged ??= (window === "auto" ? null : window) ?? this.#shownWindow();
+    const start = this.#dragged;
     if (!start) return;
+    if (isOver) this.#dragged = null;
     // Up is brighter, whichever end of the values is white.
     const next = dragWindow(start, dx, this.#isReversed === this.#host.isInverted ? dy : -dy);
     this.#preview = next;
@@ -297,6 +302,7 @@ export class StackScene implements Scene {
     const { series, studyInstanceUid, dicomweb } = this.#host;
     const affine = this.#affine(index);
     if (!series || !affine) return;
+    if (!this.#loader) this.#restWanted = "";
     this.#loader ??= new SliceLoader(this.#slices, {
       urlOf: (slice) => renderedUrl(dicomweb, studyInstanceUid, series.series_instance_uid, slice),
       fetchPicture: async (url, accept, signal) => {
@@ -308,7 +314,12 @@ export class StackScene implements Scene {
       ahead: linkSpeed(undefined).wantsLittle ? 8 : 100,
     });
     const window = this.#host.window === "auto" ? null : this.#host.window;
-    this.#loader.look(index, window, scaleOf(affine) * devicePixelRatio);
+    const sharpness = scaleOf(affine) * devicePixelRatio;
+    // Each answer updates the element, which looks again.
+    const wanted = JSON.stringify([index, window, sharpness]);
+    if (wanted === this.#restWanted) return;
+    this.#restWanted = wanted;
+    this.#loader.look(index, window, sharpness);
     this.#loaded = this.#loader.loaded();
     void this.#refresh();
   }
