@@ -19,14 +19,18 @@ from pydicom.uid import generate_uid
 from analysed import Loaded, Result, analyse, load_study
 from gantry.agreements.public import Step, advance_agreement
 from gantry.dicomweb.app import ROUTES
-from gantry.foundation.scope import tenant_scope
+from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.kernel.clock import SYSTEM_CLOCK
 from gantry.kernel.ids import AgreementId
 from gantry.kernel.vocabulary import MEMBER_ROLES, Role
-from gantry.studies.public import refer_study
+from gantry.studies.models import Series
+from gantry.studies.packs import pack_series
+from gantry.studies.public import refer_study, request_pack
 from gantry.tenancy.public import end_membership
+from gantry.viewing.internal import ROUTES as INTERNAL_ROUTES
 from gantry.viewing.routing import websocket_urlpatterns
-from site_client import Client, Socket, by_session, by_token, sign_in
+from render_door import render_door
+from site_client import ORIGIN, Client, Socket, by_session, by_token, sign_in
 from world import World, make_world
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -57,6 +61,9 @@ REST: dict[tuple[str, str], Row] = {
     ("GET", "people"): Row(EVERYBODY, is_plain=True),
     ("POST", "worklist/search"): Row(CLINICAL, body=SEARCH),
     ("GET", "studies/{study_id}"): Row(CLINICAL),
+    ("POST", "studies/{study_id}/series/{series_id}/render-session"): Row(
+        frozenset({R.RADIOLOGIST, R.SURGEON, R.REFERRER}), 201, body={"session": None}
+    ),
     ("GET", "studies/{study_id}/analyses"): Row(CLINICAL),
     ("POST", "studies/{study_id}/complete"): Row(frozenset({R.RADIOLOGIST, R.INTEGRATOR})),
     ("POST", "studies/{study_id}/referrals"): Row(
@@ -97,6 +104,12 @@ DICOMWEB: dict[tuple[str, str], Row] = {
     ("GET", f"{_INSTANCE}/thumbnail"): Row(CLINICAL),
     ("GET", f"{_SERIES}/thumbnail"): Row(CLINICAL),
 }
+#: What pods ask, and what they send; nobody else finds anything there.
+INTERNAL = {
+    "redeem": {"pod": "pod-1", "ticket": "{ticket}"},
+    "lease": {"pod": "pod-1", "sessions": []},
+    "release": {"pod": "pod-1", "sessions": []},
+}
 #: Addresses outside any tenant; the pages under `accounts/` are identity's own to test.
 OUTSIDE = {"", "healthz", "readyz", "api/schema.json"}
 
@@ -107,7 +120,7 @@ ROWS: dict[tuple[str, str], Row] = {
 }
 PAGE_ROWS = {key for key in ROWS if key in {(method, f"/{path}") for method, path in PAGES}}
 NAMES = (
-    "study_id", "study_uid", "series_uid", "sop_uid", "analysis_id", "finding_id", "referral_id", "referrer",
+    "study_id", "study_uid", "series_id", "series_uid", "sop_uid", "analysis_id", "finding_id", "referral_id", "referrer",
 )  # fmt: skip
 CELLS = [(method, path, role) for method, path in ROWS for role in MEMBER_ROLES]
 
@@ -160,7 +173,12 @@ def test_every_dicomweb_route_has_its_row() -> None:
 
 
 def test_every_socket_has_its_test() -> None:
-    assert [str(pattern.pattern) for pattern in websocket_urlpatterns] == ["t/<slug:tenant>/ws/v1/events"]
+    found = [str(pattern.pattern) for pattern in websocket_urlpatterns]
+    assert found == ["t/<slug:tenant>/ws/v1/events", "t/<slug:tenant>/render/v1/<uuid:series_id>"]
+
+
+def test_every_internal_route_has_its_test() -> None:
+    assert {f"/internal/render/v1/{name}" for name in INTERNAL} == set(INTERNAL_ROUTES)
 
 
 # --- the arrangement ---------------------------------------------------------------------------------------
@@ -174,11 +192,13 @@ class Place:
     loaded: Loaded
     result: Result
     referral_id: UUID
+    series_id: UUID
 
     def names(self) -> dict[str, str]:
         return {
             "study_id": str(self.loaded.study_id),
             "study_uid": self.loaded.study_uid,
+            "series_id": str(self.series_id),
             "series_uid": self.loaded.series_uid,
             "sop_uid": self.loaded.sop_uid,
             "analysis_id": str(self.result.analysis_id),
@@ -198,13 +218,25 @@ def refer(world: World, study_id: UUID) -> UUID:
 def make_place() -> Place:
     world = make_world()
     loaded = load_study(world, 8)
-    place = Place(world, loaded, analyse(loaded), refer(world, loaded.study_id))
+    with tenant_scope(world.system):
+        with unit_of_work():
+            series_id = Series.objects.get(series_instance_uid=loaded.series_uid).pk
+        request_pack(series_id=series_id)
+        pack_series(series_id=series_id)
+    place = Place(world, loaded, analyse(loaded), refer(world, loaded.study_id), series_id)
     from gantry.analyses.domain import Verdict
     from gantry.analyses.public import review_finding
 
     with world.acting(R.RADIOLOGIST) as actor:  # accepted, so that referring physicians see it
         review_finding(actor=actor, finding_id=place.result.finding_ids[0], verdict=Verdict.ACCEPT)
     return place
+
+
+@pytest.fixture(scope="module", autouse=True)
+def door(database: None) -> Iterator[None]:
+    """Somebody who would draw, so that opening a session depends on the reader alone."""
+    with render_door():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +269,8 @@ def sessions(home: Place, other: Place, lapsed: Place) -> dict[tuple[str, Role],
 
 
 ABSENT = {
-    "study_id": str(uuid4()), "study_uid": generate_uid(), "series_uid": generate_uid(), "sop_uid": generate_uid(),
+    "study_id": str(uuid4()), "study_uid": generate_uid(), "series_id": str(uuid4()),
+    "series_uid": generate_uid(), "sop_uid": generate_uid(),
     "analysis_id": str(uuid4()), "finding_id": str(uuid4()), "referral_id": str(uuid4()), "referrer": str(uuid4()),
 }  # fmt: skip
 
@@ -359,7 +392,8 @@ def test_nothing_is_told_when_no_agreement_is_in_force(
 
 def _names_without_referral(place: Place) -> dict[str, str]:
     return {
-        "study_id": str(place.loaded.study_id), "study_uid": place.loaded.study_uid, "series_uid": place.loaded.series_uid,
+        "study_id": str(place.loaded.study_id), "study_uid": place.loaded.study_uid, "series_id": str(place.series_id),
+        "series_uid": place.loaded.series_uid,
         "sop_uid": place.loaded.sop_uid, "analysis_id": str(place.result.analysis_id),
         "finding_id": str(place.result.finding_ids[0]),
     }  # fmt: skip
@@ -447,3 +481,33 @@ def test_socket_of_another_tenant_looks_absent(home: Place, other: Place, role: 
         assert socket.is_accepted()
         closes.append(socket.receive())
     assert closes == [{"type": "closed", "code": 4404}] * 2
+
+
+@pytest.mark.parametrize("name", list(INTERNAL))
+def test_internal_address_is_there_for_nobody_with_a_credential_of_a_tenant(home: Place, come: Any, name: str) -> None:
+    for role in MEMBER_ROLES:
+        client = come(home, role)
+        answers = []
+        for path in (name, "nothing"):
+            url = f"{ORIGIN}/internal/render/v1/{path}"
+            answers.append(client.post(url, json={**INTERNAL[name], **({"ticket": ""} if name == "redeem" else {})}))
+        found, absent = answers
+        assert found.status_code == 404
+        assert shape(found, name) == shape(absent, "nothing")
+
+
+@pytest.mark.parametrize("role", MEMBER_ROLES)
+def test_render_socket_says_nothing_of_tenants_and_series(home: Place, other: Place, role: Role) -> None:
+    """Whoever opens it reaches the render service, which hears of a series by a ticket alone."""
+    session = sign_in(home.world.users[role])
+    heard = []
+    for slug, series_id in ((home.world.slug, home.series_id), (other.world.slug, other.series_id), ("t-x", uuid4())):
+        socket = Socket(slug, session, path=f"render/v1/{series_id}")
+        assert socket.is_accepted()
+        socket.send(type="ping")
+        heard.append(socket.receive())
+        socket.close()
+    assert heard == [{"type": "ping"}] * 3
+    for origin in ("", "https://evil.example"):
+        refused = Socket(home.world.slug, session, path=f"render/v1/{home.series_id}", origin=origin)
+        assert not refused.is_accepted()

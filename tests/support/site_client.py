@@ -142,9 +142,17 @@ class Pulled:
 
 
 class Socket:
-    """A WebSocket of live events."""
+    """A WebSocket: of live events, unless another path is given."""
 
-    def __init__(self, slug: str, session: str = "", *, origin: str = ORIGIN) -> None:
+    def __init__(
+        self,
+        slug: str,
+        session: str = "",
+        *,
+        origin: str = ORIGIN,
+        path: str = "ws/v1/events",
+        subprotocols: Sequence[str] = (),
+    ) -> None:
         headers = [(b"host", b"127.0.0.1:8000")]
         if origin:
             headers.append((b"origin", origin.encode()))
@@ -152,10 +160,10 @@ class Socket:
             headers.append((b"cookie", f"gantry_session={session}".encode()))
         scope = {
             "type": "websocket",
-            "path": f"/t/{slug}/ws/v1/events",
+            "path": f"/t/{slug}/{path}",
             "query_string": b"",
             "headers": headers,
-            "subprotocols": [],
+            "subprotocols": list(subprotocols),
             "client": (ADDRESS, 40000),
         }
         self._wire = run(self._open(scope))

@@ -20,6 +20,7 @@ from gantry.kernel.actor import system_actor
 from gantry.studies.public import complete_due_studies, request_missing_packs
 from gantry.tenancy.public import list_tenant_ids
 from gantry.vault.public import get_vault
+from gantry.viewing.public import forget_render_sessions
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,7 @@ def _sweep_objects() -> None:
     for tenant_id in list_tenant_ids():
         with tenant_scope(system_actor(tenant_id)):
             sweep_orphans(older_than_s=ORPHAN_AGE_S)
+            forget_render_sessions(older_than=timedelta(days=1))
 
 
 async def _retry_stalled_jobs(manager: object) -> None:

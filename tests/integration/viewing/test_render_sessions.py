@@ -495,7 +495,7 @@ def test_internal_address_refuses_what_it_cannot_read(call: str, content: bytes)
 
 
 def test_sessions_that_nobody_holds_are_forgotten(place: Place) -> None:
-    from gantry.viewing.render_sessions import forget_render_sessions
+    from gantry.viewing.public import forget_render_sessions
 
     pod = Pod()
     held = pod.redeem(Browser(place).ticket())["session"]
