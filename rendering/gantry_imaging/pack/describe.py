@@ -103,8 +103,8 @@ def add_values(entry: FrameEntry, dataset: Dataset, values: NDArray[Any]) -> Fra
 def sample_values(values: NDArray[Any], padding: tuple[float, float] | None) -> NDArray[Any]:
     """Return some 16 thousand values of a frame, evenly from everywhere, without padding and what is not a number."""
     flat = values.reshape(-1)
-    # An odd step walks through the columns of every row.
-    sample = flat[:: max(1, flat.size // _SAMPLES) | 1]
+    # An odd step walks through the columns of every row. A copy, lest the sample keep the frame.
+    sample = flat[:: max(1, flat.size // _SAMPLES) | 1].copy()
     if sample.dtype.kind == "f":
         sample = sample[np.isfinite(sample)]
     if padding is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,7 +23,7 @@ from pydicom.sequence import Sequence as Items
 from gantry_imaging.decode import decode_frames, read_header
 from gantry_imaging.errors import DecodeError, PackError
 from gantry_imaging.modality import to_modality_units
-from gantry_imaging.pack import Chunk, Pack, write_pack
+from gantry_imaging.pack import Chunk, InstanceSource, Pack, write_pack
 from gantry_imaging.pack.layout import compress, decompress
 from gantry_imaging.pack.pyramid import level_shapes
 from gantry_imaging.voi import Voi, VoiFunction, apply_voi
@@ -416,6 +418,37 @@ def test_loading_tells_how_far_it_is_and_begins_around_a_slice(write_dicom: Writ
     assert progress[-1] == (60, 60)
     assert len(runs) > 2
     assert runs == sorted(runs, reverse=True)
+
+
+class Nowhere:
+    def write(self, data: bytes, /) -> None:
+        pass
+
+
+def test_writing_holds_a_few_frames_however_many_there_are(write_dicom: WriteDicom) -> None:
+    def peak_bytes(slices: int) -> int:
+        # The same bytes for every slice but its place, lest the files themselves fill the memory.
+        sources = [_place(first, k) for k in range(slices)]
+        tracemalloc.start()
+        try:
+            assert write_pack(Nowhere(), sources).kind == "volume"
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    first = slices_of(write_dicom, noise((1, 512, 512), low=0, high=200))[0]
+    frame_bytes = 512 * 512 * 2
+    few, many = peak_bytes(16), peak_bytes(64)
+    # Levels in compressed form and a sample of the values are what 48 more slices may add.
+    assert many - few < 48 * frame_bytes // 4
+
+
+def _place(data: bytes, k: int) -> InstanceSource:
+    @contextmanager
+    def open_file() -> Iterator[bytes]:
+        yield data.replace(b"\\100.0", f"\\{100 + k}.0".encode())
+
+    return InstanceSource(f"1.2.3.{k}", open_file)
 
 
 def test_loading_and_writing_end_when_cancelled(write_dicom: WriteDicom) -> None:
