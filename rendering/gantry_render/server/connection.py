@@ -208,6 +208,7 @@ class Connection:
         self.session.link = Link(max(0.0005, now - self._accepted_at))
         series.listen(self._series_changed)
         self._say(make_welcome(manifest, series.index, pod.choice.engine.name))
+        self._tell_progress()
         log.info("session_opened", session=manifest.session, series=self._series_id, kind=series.index.kind)
         # The rest is loaded once something was asked for, or soon.
         self._loop.call_later(0.05, series.load)
