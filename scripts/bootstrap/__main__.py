@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "platform"))
 
 from console import StepFailedError, say  # noqa: E402  # after the path to the project
 from gantry.embedded.state import EmbeddedError, make_own_folder  # noqa: E402
-from python import ensure_environment, ensure_triton  # noqa: E402
+from python import ensure_environment, ensure_kernels, ensure_triton  # noqa: E402
 from system import ensure_system_packages  # noqa: E402
 from web import ensure_bundle, run_npm  # noqa: E402
 
@@ -44,6 +44,7 @@ def main(words: list[str]) -> int:
         wait_for_turn(turnstile)
         ensure_system_packages(with_tests=with_tests, log=log)
         ensure_environment(ROOT, with_tests=with_tests, log=log)
+        ensure_kernels(ROOT, log=log)
         ensure_triton(ROOT, log=log)
         ensure_bundle(ROOT, log=log)
     took_s = time.monotonic() - begun

@@ -12,9 +12,10 @@ from pathlib import Path
 from console import StepFailedError, run_visibly, say
 from gantry.embedded import detect
 from gantry.embedded.environment import hidden_parts
-from system import triton_minor
+from system import processor_model, triton_minor
 
 _STAMP = "gantry-installed"
+_KERNELS = "gantry-kernels"
 _UNFINISHED = "gantry-unfinished"
 """Lies in an environment while pip writes to it. Where pip was cut off cannot be told: all is made anew."""
 
@@ -35,6 +36,23 @@ def ensure_environment(root: Path, *, with_tests: bool, log: Path) -> None:
         options = ["--no-deps", "--no-build-isolation", "--editable"]
         run_visibly("Gantry itself", [*_pip_install(environment), *options, root], log=log, cwd=root)
         _write_stamp(environment, _installed(environment) & enough | {project})
+
+
+def ensure_kernels(root: Path, *, log: Path) -> None:
+    """Compile what draws volumes, if it changed; where that fails, say so: it is compiled when first needed."""
+    environment = root / ".venv"
+    sources = sorted((root / "rendering" / "gantry_render").rglob("*.py"))
+    # Compiled code is for one kind of processor, and a checkout may lie on a disk that several machines share.
+    wanted = f"{_fingerprint(*sources, root / 'requirements' / 'run.txt')} {processor_model()}"
+    stamp = environment / _KERNELS
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    try:
+        warm: list[str | Path] = [environment / "bin" / "python", "-m", "gantry_render.warm"]
+        run_visibly("Kernels that draw volumes", warm, log=log, cwd=root)
+        stamp.write_text(wanted, encoding="utf-8")
+    except StepFailedError as error:
+        say(f"{error}\n  Going on: they are compiled when a volume is first drawn, which then takes longer.")
 
 
 def ensure_triton(root: Path, *, log: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,6 +53,16 @@ def triton_minor() -> int:
         return own
     there = [minor for minor in detect.TRITON_MINORS if detect.find_program(f"python3.{minor}")]
     return there[0] if there else detect.TRITON_MINORS[0]
+
+
+def processor_model() -> str:
+    """Return a name for the kind of processor: a hash of its model and features, or what Python knows of it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "CPU part", "flags"))]
+    return sha256("\n".join(sorted(set(names))).encode()).hexdigest()[:16] if names else platform.machine()
 
 
 def ensure_system_packages(*, with_tests: bool, log: Path) -> None:

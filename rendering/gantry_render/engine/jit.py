@@ -24,17 +24,26 @@ _Number = TypeVar("_Number", bound=np.generic)
 
 # Not "nnan" and "ninf": rays that meet nothing are marked by both.
 _FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
-_HERE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
+_MADE: list[Any] = []
 
 
 def kernel(function: _Kernel) -> _Kernel:
-    """Compile on the first call, or take what was compiled before (`gantry_render.engine.warm`, an earlier process).
+    """Compile on the first call, or take what was compiled before (`python -m gantry_render.warm`, an earlier process).
 
     Kernels run outside the interpreter's lock and are spread over cores by `in_bands`, not by numba's own pool:
     that one ends the process when two sessions draw at once, and takes longest to compile.
     """
     kept = kernel_folder() is not None
-    return cast(_Kernel, numba.njit(cache=kept, nogil=True, fastmath=_FAST, error_model="numpy")(function))
+    made = numba.njit(cache=kept, nogil=True, fastmath=_FAST, error_model="numpy")(function)
+    _MADE.append(made)
+    return cast(_Kernel, made)
+
+
+def count_kernels() -> tuple[int, int]:
+    """Return how many kernels, counted by the types of their arguments, were loaded and how many compiled so far."""
+    loaded = sum(sum(made.stats.cache_hits.values()) for made in _MADE)
+    return loaded, sum(sum(made.stats.cache_misses.values()) for made in _MADE)
 
 
 @lru_cache(maxsize=1)
@@ -72,9 +81,9 @@ _KEEP: list["tempfile.TemporaryDirectory[str]"] = []
 
 @lru_cache(maxsize=1)
 def _digest() -> str:
-    """Return a hash of this package's sources: a kernel holds what it took from its neighbours, constants as well."""
+    """Return a hash of all sources with kernels: one holds what it took from others, constants as well."""
     digest = hashlib.sha256()
-    for source in sorted(_HERE.glob("*.py")):
+    for source in sorted([*_PACKAGE.glob("engine/*.py"), *_PACKAGE.glob("*/kernels.py")]):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 
@@ -92,11 +101,11 @@ class _Locator(_CacheLocator):
         return _digest()
 
     def get_disambiguator(self) -> str:
-        return Path(self._source).stem
+        return Path(self._source).parent.name
 
     @classmethod
     def from_function(cls, _function: Any, source: str) -> "_Locator | None":
-        return cls(source) if Path(source).resolve().parent == _HERE else None
+        return cls(source) if _PACKAGE in Path(source).resolve().parents else None
 
 
 # numba has no public way to add one; its environment variable would bind every function of the process.

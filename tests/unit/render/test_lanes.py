@@ -87,7 +87,7 @@ def look_up(words: NDArray[np.int16]) -> tuple[NDArray[np.float32], list[NDArray
     out = np.zeros(5 * WIDTH, np.float32)
     _look_up(table, plain(words), small, places.astype(np.float32), 120, out)
     on = places < 120
-    found = [table[places], words[places], words[places + 1], small[places], small[places + 1]]
+    found: list[NDArray[Any]] = [table[places], words[places], words[places + 1], small[places], small[places + 1]]
     return out.reshape(5, WIDTH), [np.where(on, values, 0) for values in found]
 
 

@@ -55,7 +55,8 @@ def test_halved_voxels_are_means_when_a_side_is_odd() -> None:
 def test_cells_are_marked_when_any_of_their_corners_may_show() -> None:
     voxels = np.random.default_rng(3).integers(-500, 500, (11, 18, 23)).astype(np.int16)
     voxels[:, 6:] -= 2000
-    for intervals in ([[480.5, np.inf]], [[-np.inf, -480], [490, 495]], [[470.0, 471.5]]):
+    cases: list[list[tuple[float, float]]] = [[(480.5, np.inf)], [(-np.inf, -480.0), (490.0, 495.0)], [(470.0, 471.5)]]
+    for intervals in cases:
         ranges = np.array(intervals, np.float32)
         distances = measure_distances(build_bricks(voxels), ranges, None)
         cells = mark_cells(voxels, distances, ranges, None)
