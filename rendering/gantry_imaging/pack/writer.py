@@ -114,7 +114,7 @@ def write_pack(
             writer.add(done)
             if on_progress is not None:
                 on_progress(len(writer.entries), len(drafts))
-    return writer.finish(facts, reason)
+    return writer.finish(facts, reason, _frame_of_reference(drafts))
 
 
 def _read_headers(instances: Sequence[InstanceSource], limits: Limits) -> tuple[list[_Draft], SeriesFacts]:
@@ -178,6 +178,12 @@ def _arrange(drafts: list[_Draft]) -> tuple[list[_Draft], SeriesGeometry | None,
         ordered = sort_slices(headers)
     places = {id(header): draft for header, draft in zip(headers, drafts, strict=True)}
     return [places[id(header)] for header in ordered], None, reason
+
+
+def _frame_of_reference(drafts: Sequence[_Draft]) -> str:
+    """Return the one that all frames lie in; empty where they have several, as careless de-identification leaves."""
+    found = {draft.header.frame_of_reference_uid for draft in drafts}
+    return (found.pop() or "")[:64] if len(found) == 1 else ""
 
 
 def _obstacle(drafts: Sequence[_Draft]) -> tuple[str, str] | None:
@@ -306,7 +312,7 @@ class _Writer:
         self._bricks.add(*done.tiles)
         self._pyramid.add(done.pairs)
 
-    def finish(self, facts: SeriesFacts, reason: tuple[str, str]) -> PackIndex:
+    def finish(self, facts: SeriesFacts, reason: tuple[str, str], frame_of_reference_uid: str) -> PackIndex:
         """Append levels and index."""
         refused = [entry for entry in self.entries if entry.chunk is None]
         if len(refused) == len(self.entries):
@@ -320,6 +326,7 @@ class _Writer:
             frames=tuple(self.entries),
             reason_code=reason[0],
             reason=reason[1][:1000],
+            frame_of_reference_uid=frame_of_reference_uid,
             quantiles=self._quantiles(),
             frame_time_ms=facts.frame_time_ms,
         )

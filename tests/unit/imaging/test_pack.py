@@ -197,6 +197,23 @@ def test_ct_stays_whole_when_its_intercept_is(write_dicom: WriteDicom) -> None:
     assert (pack.index.value_min, pack.index.value_max) == (frames.min() - 1024.0, frames.max() - 1024.0)
 
 
+@pytest.mark.parametrize(
+    ("uids", "expected"),
+    [(["1.2.9"] * 3, "1.2.9"), (["1.2.7", "1.2.8", "1.2.9"], ""), ([None] * 3, "")],
+    ids=["one for all", "one for each", "none"],
+)
+def test_frame_of_reference_is_kept_when_all_share_it(
+    write_dicom: WriteDicom, uids: list[str | None], expected: str
+) -> None:
+    voxels = noise((3, 16, 16))
+    files = [
+        slices_of(write_dicom, voxels, **({} if name is None else {"FrameOfReferenceUID": name}))[k]
+        for k, name in enumerate(uids)
+    ]
+    index = packed(files).index
+    assert (index.kind, index.frame_of_reference_uid) == ("volume", expected)
+
+
 def test_windows_and_tables_come_along(write_dicom: WriteDicom) -> None:
     item = Dataset()
     item.add_new("LUTDescriptor", "US", [256, 0, 8])
