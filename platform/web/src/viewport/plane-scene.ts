@@ -248,7 +248,7 @@ export class PlaneScene extends StreamScene implements Scene {
 
   plane(): ShownPlane | null {
     const frame = this.#frame();
-    const frameOfReferenceUid = this.host.connection?.welcome?.frame_of_reference_uid;
+    const frameOfReferenceUid = this.host.series?.frame_of_reference_uid;
     if (!frame || !frameOfReferenceUid) return null;
     const { anchor, row, column, all } = frame;
     return { center: anchor, row, column, halfWidthMm: all[2], halfHeightMm: all[3], frameOfReferenceUid };

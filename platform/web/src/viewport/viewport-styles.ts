@@ -9,6 +9,7 @@ export const viewportStyles = css`
     overflow: hidden;
     background: #000;
     contain: strict;
+    container-type: size;
   }
   .surface {
     position: absolute;
@@ -145,20 +146,47 @@ export const viewportStyles = css`
     display: block;
     overflow: visible;
   }
-  @media (max-width: 720px) {
-    .corner {
+  .short {
+    display: none;
+  }
+  @container (max-width: 480px) {
+    .corner,
+    .chip {
       font-size: 0.75rem;
     }
     .start {
       left: 10px;
     }
+    /* One line beneath the series, so that the letters stay free. */
+    .top.start {
+      max-width: 40%;
+      white-space: nowrap;
+    }
+    .top.start > :not(.chip) {
+      overflow: hidden;
+      max-width: 100%;
+      text-overflow: ellipsis;
+    }
     .top.end {
-      top: 38px;
-      max-width: calc(100% - 56px);
+      top: 50px;
+      right: auto;
+      left: 10px;
+      display: flex;
+      max-width: calc(100% - 50px);
+      gap: 6px;
+    }
+    :host([data-side]) .top.end {
+      top: 84px;
     }
     .chip {
-      font-size: 0.75rem;
+      padding: 1px 6px;
       white-space: nowrap;
+    }
+    .long {
+      display: none;
+    }
+    .short {
+      display: inline;
     }
   }
 `;

@@ -18,6 +18,13 @@ import { viewportStyles } from "./viewport-styles";
 
 const SIDES: Record<string, string> = { L: "Left", R: "Right", B: "Both sides" };
 const MOUSE_DRAGS: Record<number, Drag> = { 1: "pan", 2: "zoom" };
+/** For narrow viewports. */
+const SHORT: Record<string, string> = {
+  "Lossy preview, not for diagnosis": "Lossy, not for diagnosis",
+  "Not for diagnosis: lossy preview": "Not for diagnosis: lossy preview",
+  "Rendering, not for diagnosis": "Not for diagnosis",
+  "Lossy when received, not for diagnosis": "Lossy source, not for diagnosis",
+};
 const PROBE_MS = 60;
 const DOUBLE_TAP_ZOOM = 2;
 
@@ -341,13 +348,15 @@ export class Viewport extends LitElement implements SceneHost {
       ${
         this.hasUnreviewed
           ? html`<span class="chip ai" data-testid="ai-tag">
-              ${icon("spark", "small")}${this.isAiHidden ? "AI hidden, not reviewed" : "AI, not reviewed"}
+              ${icon("spark", "small")}<span class="long">${this.isAiHidden ? "AI hidden, not reviewed" : "AI, not reviewed"}</span>
+              <span class="short">${this.isAiHidden ? "AI hidden" : "AI"}</span>
             </span>`
           : nothing
       }
       ${
         lossy
-          ? html`<span class="chip warn" data-testid="lossy-tag">${icon("alert", "small")}${lossy}</span>`
+          ? html`<span class="chip warn" data-testid="lossy-tag">${icon("alert", "small")}<span class="long">${lossy}</span
+              ><span class="short">${SHORT[lossy] ?? lossy}</span></span>`
           : nothing
       }
       ${
@@ -449,6 +458,7 @@ export class Viewport extends LitElement implements SceneHost {
     this.dataset.place = String(status.index);
     this.dataset.tier = String(status.tier);
     this.dataset.settled = String(status.isSettled);
+    this.toggleAttribute("data-side", Boolean(this.series && SIDES[this.series.laterality] && this.showText));
     const word =
       this.mode === "volume" ? "Volume in 3D" : `${status.word} ${status.index + 1} of ${status.count}`;
     return html`
