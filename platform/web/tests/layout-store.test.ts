@@ -195,3 +195,18 @@ test.each(["nonsense", "[]", '{"scroll": 3}'])(
     });
   },
 );
+
+test("a_volume_is_turned_and_a_picture_windowed_until_another_tool_is_chosen", () => {
+  store.setLayout("mpr-3d");
+  const tools = (): string[] => store.cells.map((cell) => store.toolOf(cell));
+  expect(tools()).toEqual(["window", "window", "window", "rotate"]);
+  store.setTool("pan");
+  expect(tools()).toEqual(["pan", "pan", "pan", "pan"]);
+  store.setTool("scroll");
+  expect(tools()).toEqual(["scroll", "scroll", "scroll", "rotate"]);
+  store.activate(3);
+  store.setTool("window");
+  expect(tools()[3]).toBe("window");
+  store.setTool("rotate");
+  expect(tools()).toEqual(["window", "window", "window", "rotate"]);
+});

@@ -72,7 +72,9 @@ export class LayoutStore {
   /** The active cell alone fills the stage. */
   isMaximised = false;
   links: Links;
-  tool: Tool = "window";
+  /** What the left button does in pictures, and in the volume. */
+  flatTool: Tool = "window";
+  volumeTool: Tool = "rotate";
   isCrosshairShown = true;
   #series: readonly Series[] = [];
   #planes = new Map<number, ShownPlane>();
@@ -162,7 +164,6 @@ export class LayoutStore {
     if (cell?.seriesUid !== series.series_instance_uid) {
       if (cell) this.#leave(cell);
       this.#put(series, at);
-      this.#planes.delete(at);
     }
     this.#onChange();
   }
@@ -198,7 +199,6 @@ export class LayoutStore {
     for (const cell of this.cells) this.#leave(cell);
     this.layout = layout;
     this.isMaximised = false;
-    this.#planes.clear();
     this.#memory.setItem(LAYOUT, layout.id);
     const before = this.cells;
     this.cells = layout.cells.map(({ mode }, at) => {
@@ -237,7 +237,6 @@ export class LayoutStore {
     this.#patch(this.active, { mode, plane: null });
     const { series, cell } = this;
     if (series && mode !== "stack") this.#moveCrosshairTo(series, cell.index);
-    this.#planes.delete(this.active);
     this.#onChange();
   }
 
@@ -345,8 +344,16 @@ export class LayoutStore {
     this.#onChange();
   }
 
+  toolOf({ mode }: Cell): Tool {
+    return mode === "volume" ? this.volumeTool : this.flatTool;
+  }
+
+  /** A tool that both have is chosen in both: who moves the picture moves the volume next. */
   setTool(tool: Tool): void {
-    this.tool = tool;
+    if (tool !== "rotate") this.flatTool = tool;
+    if (tool === "scroll" || tool === "crosshair" || tool === "window") this.volumeTool = "rotate";
+    else this.volumeTool = tool;
+    if (this.cell.mode === "volume") this.volumeTool = tool;
     if (tool === "crosshair") this.isCrosshairShown = true;
     this.#onChange();
   }
@@ -373,7 +380,7 @@ export class LayoutStore {
 
   toggleCrosshair(): void {
     this.isCrosshairShown = !this.isCrosshairShown;
-    if (!this.isCrosshairShown && this.tool === "crosshair") this.tool = "window";
+    if (!this.isCrosshairShown && this.flatTool === "crosshair") this.flatTool = "window";
     this.#onChange();
   }
 
@@ -387,7 +394,7 @@ export class LayoutStore {
   #isCrosshairUsed(series: Series): boolean {
     if (!this.isCrosshairShown) return false;
     return (
-      this.tool === "crosshair" ||
+      this.flatTool === "crosshair" ||
       this.cells.some((cell) => isPlane(cell) && shareFrame(this.seriesOf(cell), series))
     );
   }
@@ -402,7 +409,7 @@ export class LayoutStore {
       const target = this.seriesOf(cell);
       if (cell.mode === "oblique" && cell.plane && at === from) return cell;
       if (at === from || !target || cell.mode !== "stack" || !shareFrame(series, target)) return cell;
-      const found = this.links.scroll || this.tool === "crosshair" ? sliceAt(target, point) : null;
+      const found = this.links.scroll || this.flatTool === "crosshair" ? sliceAt(target, point) : null;
       return found ? { ...cell, ...found } : cell;
     });
     this.#onChange();

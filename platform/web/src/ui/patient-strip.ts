@@ -3,7 +3,7 @@ import { customElement, property } from "lit/decorators.js";
 import type { Study } from "../api/types";
 import { age, day, personName, sexWord, timeOfDay } from "./kit/format";
 import { icon } from "./kit/icons";
-import { phone } from "./kit/phone";
+import { phone, sideways } from "./kit/phone";
 import { controls } from "./kit/styles";
 
 /** Whose images these are: always on screen, on every width. */
@@ -70,6 +70,11 @@ export class PatientStrip extends LitElement {
         }
         h1 {
           font-size: 0.9375rem;
+        }
+      }
+      @media ${sideways} {
+        .what {
+          padding-left: 20px;
         }
       }
       @media (min-width: 721px) {

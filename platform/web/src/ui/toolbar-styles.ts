@@ -9,11 +9,13 @@ export const toolbarStyles = css`
     background: var(--surface);
   }
   .bar {
+    /* Holds what is hidden from sight but read aloud, which would else widen the page. */
+    position: relative;
     display: flex;
     flex-wrap: wrap;
     align-items: center;
     gap: 2px;
-    padding: 2px 8px;
+    padding: 2px 4px;
   }
   .pair {
     display: inline-flex;
@@ -22,7 +24,7 @@ export const toolbarStyles = css`
   .rule {
     align-self: stretch;
     width: 1px;
-    margin: 8px 4px;
+    margin: 8px 2px;
     background: var(--line);
   }
   .button.ai {
@@ -61,12 +63,12 @@ export const toolbarStyles = css`
     color: var(--muted);
     white-space: normal;
   }
-  select {
+  select.input {
     width: auto;
-    max-width: 180px;
+    max-width: 152px;
     padding: 0 6px;
   }
-  select.speed {
+  select.input.speed {
     width: 68px;
   }
   .fade {
@@ -74,7 +76,7 @@ export const toolbarStyles = css`
     align-items: center;
   }
   .fade input {
-    width: 84px;
+    width: 72px;
   }
   .touch,
   .narrow {
@@ -88,10 +90,11 @@ export const toolbarStyles = css`
   @media ${phone} {
     .bar {
       flex-wrap: nowrap;
-      padding: 2px 4px;
+      padding: 2px 28px 2px 4px;
       overflow-x: auto;
-      /* What is cut off at the edge tells that there is more. */
       scrollbar-width: none;
+      /* What fades at the edge tells that there is more. */
+      mask-image: linear-gradient(to right, #000 calc(100% - 32px), transparent);
     }
     .bar > * {
       flex: none;
@@ -103,7 +106,7 @@ export const toolbarStyles = css`
     .narrow {
       display: block;
     }
-    select {
+    select.input {
       max-width: 118px;
     }
     .fade input {
@@ -118,15 +121,16 @@ export const toolbarStyles = css`
     .bar {
       flex-direction: column;
       height: 100%;
-      padding: 4px 2px;
+      padding: 4px 2px 28px;
       overflow: hidden auto;
+      mask-image: linear-gradient(to bottom, #000 calc(100% - 32px), transparent);
     }
     .pair {
       flex-direction: column;
     }
-    select,
-    select.speed {
-      width: 60px;
+    select.input,
+    select.input.speed {
+      width: 64px;
     }
     .fade {
       display: none;

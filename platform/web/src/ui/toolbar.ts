@@ -189,7 +189,7 @@ export class Toolbar extends LitElement {
 
   #renderMode() {
     const { cell, offer } = this.state;
-    return html`<gantry-menu name="View as" icon="cube" word=${MODE_WORDS[cell.mode]} testId="mode-menu">
+    return html`<gantry-menu .isBrief=${true} name="View as" icon="cube" word=${MODE_WORDS[cell.mode]} testId="mode-menu">
       <div class="list">
         ${MODES.map(([mode, word]) =>
           this.#choice(
@@ -322,7 +322,7 @@ export class Toolbar extends LitElement {
       </label>
       ${this.#button("crop", { isPressed: cell.isCropping })}
       ${meshCount > 0 ? this.#button("meshes", { isPressed: cell.areMeshesShown }) : nothing}
-      <gantry-menu name="Look from" icon="person" testId="face-menu">
+      <gantry-menu .isBrief=${true} name="Look from" icon="eye" testId="face-menu">
         <div class="list">
           ${FACES.map(
             (face) => html`<button class="button quiet wide" @click=${() => this.#emit("look-from", face)}>
@@ -363,12 +363,11 @@ export class Toolbar extends LitElement {
   override render() {
     const { cell, tool, touchTool, isMaximised } = this.state;
     const isWindowing = touchTool === "window";
-    const active = cell.mode === "volume" && (tool === "scroll" || tool === "crosshair") ? "rotate" : tool;
     return html`<div class="bar" role="toolbar" aria-label="Image tools">
       ${this.#renderLayout()} ${this.#renderMode()}
       <span class="rule desktop"></span>
       <span class="pair desktop" role="group" aria-label="Left mouse button">
-        ${TOOLS.map((each) => this.#button(`tool-${each}`, { isPressed: each === active }))}
+        ${TOOLS.map((each) => this.#button(`tool-${each}`, { isPressed: each === tool }))}
       </span>
       <span class="rule desktop"></span>
       ${is2d(cell) ? this.#renderPresets() : this.#renderVolume()} ${isPlane(cell) ? this.#renderSlab() : nothing}

@@ -167,6 +167,7 @@ export class ViewerController implements ViewerCommands, CellHandlers {
         crosshair: layout.crosshairOf(cell),
         referencePlanes: layout.isMaximised || this.isPhone ? [] : layout.referencePlanesFor(at),
         meshes: cell.areMeshesShown && !this.isAiHidden ? this.meshesOf(series) : [],
+        tool: layout.toolOf(cell),
         color: layout.colorOf(at),
         isLinked: layout.isLinked(at),
         refusal: cell.mode === "stack" ? "" : this.offerOf(series).refusal,

@@ -88,7 +88,7 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
     return {
       cell,
       layoutId: layout.layout.id,
-      tool: layout.tool,
+      tool: layout.toolOf(cell),
       touchTool: viewer.touchTool,
       links: layout.links,
       isCrosshairShown: layout.isCrosshairShown,
@@ -140,7 +140,6 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
         .isSolo=${layout.isMaximised || viewer.isPhone}
         .studyInstanceUid=${study.study_instance_uid}
         .dicomweb=${bootstrap().urls.dicomweb}
-        .tool=${layout.tool}
         .touchTool=${viewer.touchTool}
         .opacity=${viewer.opacity}
         .isAiHidden=${viewer.isAiHidden}

@@ -26,6 +26,7 @@ export interface CellView {
   crosshair: Vec3 | null;
   referencePlanes: readonly ReferencePlane[];
   meshes: readonly string[];
+  tool: Tool;
   color: string;
   isLinked: boolean;
   /** Why the mode of the cell cannot be had; empty where it can. */
@@ -147,7 +148,6 @@ export class ViewportGrid extends LitElement {
   @property({ type: Boolean }) isSolo = false;
   @property() studyInstanceUid = "";
   @property() dicomweb = "";
-  @property() tool: Tool = "window";
   @property() touchTool: TouchTool = "scroll";
   @property({ type: Number }) opacity = 1;
   @property({ type: Boolean }) isAiHidden = false;
@@ -183,7 +183,8 @@ export class ViewportGrid extends LitElement {
     const { handlers: on } = this;
     if (!series)
       return html`<div class="middle muted" data-testid="empty-cell">
-        ${icon("layers")}<span>Empty. Drag a series here, or choose one while this is active.</span>
+        ${icon("layers")}
+        <span>${at === this.active ? "Empty: choose a series, or drag one here" : "Empty"}</span>
       </div>`;
     if (item.refusal)
       return html`<div class="middle refused" role="status" data-testid="cell-refusal">
@@ -214,7 +215,7 @@ export class ViewportGrid extends LitElement {
       .isAiHidden=${this.isAiHidden}
       .hasUnreviewed=${item.hasUnreviewed}
       .marks=${item.marks}
-      .tool=${this.tool}
+      .tool=${item.tool}
       .touchTool=${this.touchTool}
       .crosshair=${item.crosshair}
       .plane=${cell.plane}

@@ -1,6 +1,7 @@
 import { css, html, LitElement, nothing } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { type IconName, icon } from "./icons";
+import { sideways } from "./phone";
 import { controls } from "./styles";
 
 const GAP_PX = 4;
@@ -26,6 +27,11 @@ export class Menu extends LitElement {
       .button .icon:last-child {
         margin-left: -2px;
       }
+      @media ${sideways} {
+        .word {
+          display: none;
+        }
+      }
       .panel {
         position: fixed;
         inset: auto;
@@ -49,6 +55,8 @@ export class Menu extends LitElement {
   @property() word = "";
   @property() icon: IconName = "menu";
   @property() testId = "";
+  /** A choice closes it. */
+  @property({ type: Boolean }) isBrief = false;
   @state() private isOpen = false;
   @query("button") private button!: HTMLButtonElement;
   @query(".panel") private panel!: HTMLElement;
@@ -105,6 +113,13 @@ export class Menu extends LitElement {
     next?.focus();
   }
 
+  #chosen(event: Event): void {
+    const isChoice = event
+      .composedPath()
+      .some((at) => at instanceof Element && at.matches("button:not([aria-disabled=true])"));
+    if (this.isBrief && isChoice) this.close();
+  }
+
   #toggled(event: ToggleEvent): void {
     this.isOpen = event.newState === "open";
     this.dispatchEvent(new CustomEvent(this.isOpen ? "opened" : "closed"));
@@ -125,7 +140,7 @@ export class Menu extends LitElement {
         ${icon(this.icon)}${this.word ? html`<span class="word">${this.word}</span>` : nothing}${icon("down", "small")}
       </button>
       <div class="panel" popover="manual" role="group" aria-label=${this.name} @toggle=${this.#toggled} @keydown=${this.#key}>
-        <slot></slot>
+        <slot @click=${this.#chosen}></slot>
       </div>`;
   }
 
