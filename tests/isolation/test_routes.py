@@ -99,10 +99,11 @@ DICOMWEB: dict[tuple[str, str], Row] = {
     ("GET", "studies/{study_uid}"): Row(CLINICAL),
     ("GET", _SERIES): Row(CLINICAL),
     ("GET", _INSTANCE): Row(CLINICAL),
-    ("GET", f"{_INSTANCE}/rendered"): Row(CLINICAL),
-    ("GET", f"{_INSTANCE}/frames/1/rendered"): Row(CLINICAL),
-    ("GET", f"{_INSTANCE}/thumbnail"): Row(CLINICAL),
-    ("GET", f"{_SERIES}/thumbnail"): Row(CLINICAL),
+    **{
+        ("GET", f"{of}/{what}"): Row(CLINICAL)
+        for of in ("studies/{study_uid}", _SERIES, _INSTANCE, f"{_INSTANCE}/frames/1")
+        for what in ("rendered", "thumbnail")
+    },
 }
 #: What pods ask, and what they send; nobody else finds anything there.
 INTERNAL = {

@@ -14,7 +14,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gantry.dicomweb.entry import endpoint, refuse
-from gantry.dicomweb.retrieve import rendered, retrieve, thumbnail
+from gantry.dicomweb.rendered import rendered, thumbnail
+from gantry.dicomweb.retrieve import retrieve
 from gantry.dicomweb.search import search_for_series, search_for_studies
 from gantry.dicomweb.store import Limiter, store
 from gantry.foundation.web.problems import NoSuchMethodError
@@ -35,10 +36,14 @@ ROUTES: tuple[tuple[str, str, Callable[[Request], Awaitable[Response]]], ...] = 
     ("GET", _STUDY, endpoint(retrieve)),
     ("GET", _SERIES, endpoint(retrieve)),
     ("GET", _INSTANCE, endpoint(retrieve)),
+    ("GET", f"{_STUDY}/rendered", endpoint(rendered)),
+    ("GET", f"{_SERIES}/rendered", endpoint(rendered)),
     ("GET", f"{_INSTANCE}/rendered", endpoint(rendered)),
     ("GET", f"{_INSTANCE}/frames/{{frame}}/rendered", endpoint(rendered)),
-    ("GET", f"{_INSTANCE}/thumbnail", endpoint(thumbnail)),
+    ("GET", f"{_STUDY}/thumbnail", endpoint(thumbnail)),
     ("GET", f"{_SERIES}/thumbnail", endpoint(thumbnail)),
+    ("GET", f"{_INSTANCE}/thumbnail", endpoint(thumbnail)),
+    ("GET", f"{_INSTANCE}/frames/{{frame}}/thumbnail", endpoint(thumbnail)),
 )
 
 

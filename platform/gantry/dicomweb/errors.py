@@ -47,6 +47,17 @@ class PictureError(DicomwebError):
     title = "The image cannot be rendered"
 
 
+class TooManyPicturesError(DicomwebError):
+    """More pictures were asked for than come in one answer."""
+
+    code = "request.too_many"
+    kind = ErrorKind.TOO_LARGE
+    title = "Too many pictures"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"One answer holds at most {most} pictures. Ask series by series, or for frames.")
+
+
 class BusyError(DicomwebError):
     code = "request.busy"
     kind = ErrorKind.UNAVAILABLE
