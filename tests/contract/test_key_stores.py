@@ -12,7 +12,6 @@ from botocore.stub import Stubber  # type: ignore[import-untyped]  # ships no ty
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gantry.vault import s3
 from gantry.vault.key_directory import DirectoryKeyStore
 from gantry.vault.key_hierarchy import HierarchicalKeyStore
 from gantry.vault.key_kms import KmsGuard, S3KeyFiles
@@ -25,6 +24,7 @@ from gantry.vault.public import (
     VaultUnavailableError,
     general_key_id,
 )
+from gantry_storage import s3
 from s3_server import S3Server, set_credentials
 
 BUCKET = "keys"

@@ -15,7 +15,6 @@ from uuid import UUID, uuid4
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # ships no types
 
-from gantry.vault import s3
 from gantry.vault.key_directory import DirectoryKeyStore
 from gantry.vault.public import (
     StoreFullError,
@@ -28,6 +27,7 @@ from gantry.vault.public import (
     build_vault,
     general_key_id,
 )
+from gantry_storage import s3
 from gantry_storage.object_directory import DirectoryObjectStore
 from gantry_storage.object_s3 import PART_BYTES, S3ObjectStore
 from gantry_storage.objects import ObjectName, ObjectStore
