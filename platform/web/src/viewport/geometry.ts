@@ -141,7 +141,7 @@ export type Region = readonly [number, number, number, number];
 const WHOLE_PIXELS = 1_200_000;
 const MARGIN = 0.25;
 const GRID = 64;
-const STEPS = [0.125, 0.25, 0.375, 0.5, 0.75, 1];
+const STEPS = [0.125, 0.1875, 0.25, 0.3125, 0.375, 0.4375, 0.5, 0.625, 0.75, 0.875, 1];
 const MOST_SIDE = 4096;
 
 /**
