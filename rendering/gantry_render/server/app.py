@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -48,7 +49,9 @@ def build_app(make_pod: Callable[[], Pod]) -> Starlette:
         return JSONResponse(body, status_code=503 if pod.is_draining else 200)
 
     async def show_metrics(request: Request) -> Response:
-        return Response(request.app.state.pod.metrics.text(), media_type=metrics.CONTENT_TYPE)
+        # A graphics driver may take its time to answer.
+        text = await asyncio.to_thread(request.app.state.pod.metrics.text)
+        return Response(text, media_type=metrics.CONTENT_TYPE)
 
     return Starlette(
         routes=[

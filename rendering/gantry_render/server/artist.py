@@ -49,8 +49,15 @@ class Artist:
         self._accept = accept
         self._default = default_plane_voi(series)
 
-    def draw(self, work: Work, is_low: bool) -> Drawn:
+    def draw(self, work: Work, is_low: bool, moving_side: int) -> Drawn:
         """Make a frame of a piece of work.
+
+        Parameters
+        ----------
+        is_low
+            The link bears little.
+        moving_side
+            Longer side of a moving picture in 3D.
 
         Raises
         ------
@@ -58,7 +65,7 @@ class Artist:
             What cannot be drawn, with its code.
         """
         started = time.perf_counter_ns()
-        drawing = self._draw(work)
+        drawing = self._draw(work, moving_side)
         drawn = time.perf_counter_ns()
         is_lossless = work.tier is Tier.T3 and drawing.is_exact
         media_type, payload = encode(
@@ -70,7 +77,7 @@ class Artist:
         # A moving picture in 3D is drawn with longer steps, so its settled one is better at any size.
         return Drawn(_with_times(frame, *times), drawing.is_full and work.tier >= Tier.T2)
 
-    def _draw(self, work: Work) -> Drawing:
+    def _draw(self, work: Work, moving_side: int) -> Drawing:
         state = work.state
         if isinstance(state, StackState):
             if state.frame >= len(self._series.index.frames):
@@ -85,8 +92,8 @@ class Artist:
                 return draw_plane(volume, state, work.tier, self._default, labels)
         with self._series.drawn() as loaded:
             meshes, overlay = self._results.meshes(state.meshes), self._results.overlay(state.segments)
-            is_moving = work.urgency is Urgency.MOTION
-            return draw_volume(loaded, state, work.tier, is_moving, meshes, overlay, lambda: work.is_cancelled)
+            side = moving_side if work.urgency is Urgency.MOTION else None
+            return draw_volume(loaded, state, side, meshes, overlay, lambda: work.is_cancelled)
 
 
 def default_plane_voi(series: Series) -> Voi:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from gantry_imaging.errors import ImagingError
+from gantry_imaging.errors import ImagingError, PackError
 from gantry_render.protocol import (
     MAX_MESSAGE_BYTES,
     SUBPROTOCOL,
@@ -239,7 +239,7 @@ class Connection:
     def draw(self, work: Work) -> Drawn | BaseException:
         assert self._artist is not None
         try:
-            return self._artist.draw(work, self.session.link.is_low)
+            return self._artist.draw(work, self.session.link.is_low, self._pace.cut(work.tier))
         except BaseException as error:  # noqa: BLE001  # it is handed to the loop's thread, which judges it
             return error
 
@@ -260,6 +260,10 @@ class Connection:
         metrics = self._pod.metrics
         if isinstance(drawn, BaseException):
             is_wanted = not work.is_cancelled
+            if isinstance(drawn, PackError) and drawn.code == "pack.absent":
+                # It was overwritten for another frame's sake before it was drawn: it is read again.
+                self.session.put_back(work)
+                return
             self.session.finish(work, None, False, now)
             if is_wanted:
                 self._tell_failure(work, drawn)
@@ -268,7 +272,7 @@ class Connection:
         if frame is None:
             return
         if isinstance(work.state, VolumeState) and work.urgency is Urgency.MOTION:
-            self.session.volume_tier = self._pace.tier(frame.width * frame.height, frame.render_us / 1e6)
+            self._pace.learn(frame.width * frame.height, frame.render_us / 1e6)
         took_us = frame.render_us + frame.encode_us
         queued_us = max(0, int((now - work.asked_at) * 1e6) - took_us)
         self._put(frame.pack(queued_us))
@@ -287,7 +291,7 @@ class Connection:
             return False
         if series.index.kind != "volume":
             return True
-        if not series.is_volume_ready:
+        if not series.is_volume_settled:
             series.load()
             return False
         if isinstance(state, VolumeState) and not series.is_engine_ready:

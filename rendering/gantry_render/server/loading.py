@@ -53,6 +53,9 @@ class _Status:
     failed: dict[int, Trouble] = field(default_factory=dict)
     pins: dict[int, int] = field(default_factory=dict)
     store: Trouble | None = None
+    volume: Trouble | None = None
+    """Why there is no volume although the series is one."""
+    engine: Trouble | None = None
     is_closed: bool = False
     is_whole: bool = False
     under_way: int = 0
@@ -110,9 +113,14 @@ class Series:
         return self._volume is not None
 
     @property
+    def is_volume_settled(self) -> bool:
+        """Whether planes can be drawn, or never will be."""
+        return self._volume is not None or self._status.volume is not None
+
+    @property
     def is_engine_ready(self) -> bool:
-        """Whether 3D can be drawn."""
-        return self._loaded is not None
+        """Whether 3D can be drawn, or never will be."""
+        return self._loaded is not None or self._status.engine is not None or self._status.volume is not None
 
     @property
     def engine_bytes(self) -> int:
@@ -172,7 +180,8 @@ class Series:
         """
         with self._lent():
             if self._volume is None:
-                raise PackError("pack.absent", "The volume is not loaded.")
+                trouble = self._status.volume or Trouble("pack.absent", "The volume is not loaded.")
+                raise PackError(trouble.code, trouble.sentence)
             yield self._volume
 
     @contextmanager
@@ -186,7 +195,9 @@ class Series:
         """
         with self._lent():
             if self._loaded is None:
-                raise PackError("pack.absent", "The volume is not loaded.")
+                trouble = self._status.engine or self._status.volume
+                trouble = trouble or Trouble("pack.absent", "The volume is not loaded.")
+                raise PackError(trouble.code, trouble.sentence)
             yield self._loaded
 
     # What is wanted.
@@ -338,11 +349,14 @@ class Series:
         try:
             if self.index.kind == "volume":
                 self._retrying(self._load_volume)
+                # Room was admitted for it: a first picture in 3D need not wait.
+                self.prepare_engine()
             else:
                 self._load_stack()
         except PackError as error:
             if error.code != "pack.cancelled":
                 log.warning("volume_not_loaded", code=error.code)
+                self._status.volume = Trouble(error.code, error.sentence)
                 self._load_stack()
         except Exception:
             log.exception("series_not_loaded")
@@ -405,9 +419,13 @@ class Series:
                 loaded = self._engine.load(volume)
         except ImagingError as error:
             log.warning("engine_refused", code=error.code)
+            self._status.engine = Trouble(error.code, error.sentence)
+            self._tell()
             return
         except Exception:
             log.exception("engine_failed")
+            self._status.engine = Trouble("engine.unavailable", "The volume cannot be drawn here.")
+            self._tell()
             return
         with self._lock:
             if self._status.is_closed:

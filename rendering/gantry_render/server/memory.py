@@ -37,7 +37,7 @@ class Memory:
     @property
     def reserved_bytes(self) -> int:
         """What is admitted now."""
-        return sum(held.size for held in self._held.values())
+        return sum(held.size for held in list(self._held.values()))
 
     @property
     def free_bytes(self) -> int:

@@ -7,11 +7,12 @@ from typing import Final
 from gantry_render.protocol import Tier
 from gantry_render.server.pictures import LONG_SIDE
 
-_BUDGET_S: Final = 0.028
+_BUDGET_S: Final = 0.024
 """With encoding and the way to the screen this leaves room for 25 pictures a second."""
 
+_SIDES: Final = (256, 320, 384, 448, 512)
 _KEEPS: Final = 0.7
-_UP_AT: Final = 0.7
+_UP_AT: Final = 0.8
 
 
 class Pace:
@@ -19,17 +20,28 @@ class Pace:
 
     def __init__(self) -> None:
         self._per_pixel_s: float | None = None
-        self._tier = Tier.T1
+        self._step = 2
 
-    def tier(self, pixels: int, seconds: float) -> Tier:
-        """Take a picture's size and time; return the tier for the next one."""
+    @property
+    def side(self) -> int:
+        """Most pixels along the longer side of the next picture, if the link bears them."""
+        return _SIDES[self._step]
+
+    def learn(self, pixels: int, seconds: float) -> None:
+        """Take a picture's size and time."""
         sample = seconds / max(1, pixels)
         # The first picture after a change of preset prepares tables: one slow picture does not make a slow engine.
         known = sample if self._per_pixel_s is None else min(sample, 3 * self._per_pixel_s)
         self._per_pixel_s = known if self._per_pixel_s is None else _KEEPS * self._per_pixel_s + (1 - _KEEPS) * known
-        large = LONG_SIDE[Tier.T1] ** 2 * self._per_pixel_s
-        if self._tier is Tier.T1 and large > _BUDGET_S:
-            self._tier = Tier.T0
-        elif self._tier is Tier.T0 and large < _UP_AT * _BUDGET_S:
-            self._tier = Tier.T1
-        return self._tier
+        # The shorter side is not known here: a square is the worst that it may be.
+        if self._step > 0 and self._seconds(self._step) > _BUDGET_S:
+            self._step -= 1
+        elif self._step < len(_SIDES) - 1 and self._seconds(self._step + 1) < _UP_AT * _BUDGET_S:
+            self._step += 1
+
+    def cut(self, tier: Tier) -> int:
+        """Return the longer side for a link's tier."""
+        return min(self.side, LONG_SIDE.get(tier, LONG_SIDE[Tier.T1]))
+
+    def _seconds(self, step: int) -> float:
+        return _SIDES[step] ** 2 * (self._per_pixel_s or 0.0)

@@ -51,7 +51,12 @@ NO_WINDOW: Final = (float("nan"), float("nan"))
 def fit(width: int, height: int, tier: Tier) -> tuple[int, int]:
     """Return the size of a motion frame: the longer side cut to the tier's, proportions kept."""
     most = LONG_SIDE.get(tier)
-    if most is None or max(width, height) <= most:
+    return (width, height) if most is None else cut(width, height, most)
+
+
+def cut(width: int, height: int, most: int) -> tuple[int, int]:
+    """Return the size with the longer side at most `most`, proportions kept."""
+    if max(width, height) <= most:
         return width, height
     factor = most / max(width, height)
     return max(1, round(width * factor)), max(1, round(height * factor))

@@ -49,7 +49,8 @@ def draw_plane(
     asked = state.size
     size = fit(*asked, tier) if tier < Tier.T2 else asked
     plane = place_plane(volume, state, size, 1.0 if tier >= Tier.T2 else _MOVING_LAYERS)
-    values = sample_plane(volume, plane)
+    is_nearest = state.interpolation == "nearest" and len(plane.layer_offsets_mm) == 1
+    values = sample_nearest(volume, plane) if is_nearest else sample_plane(volume, plane)
     voi = choose_voi(state.voi, values, default)
     pixels = to_grey(values, voi, state.invert)
     if labels is not None:
@@ -107,22 +108,37 @@ def choose_voi(asked: protocol.Voi, values: NDArray[Any], default: Voi) -> Voi:
     return percentile_window(values) if asked.kind == "auto" else default
 
 
-def _colour(
-    volume: Volume, plane: Plane, grey: NDArray[np.uint8], labels_kji: NDArray[Any], colours: dict[int, Any]
-) -> NDArray[np.uint8]:
-    """Blend the labels nearest to each sample over the picture."""
+def sample_nearest(volume: Volume, plane: Plane) -> NDArray[np.float32]:
+    """Return the value of the voxel nearest to each sample, (rows, columns) float32, NaN outside."""
+    inside, (i, j, k) = _nearest_voxels(volume, plane)
+    values = np.full(inside.shape, np.nan, np.float32)
+    values[inside] = volume.voxels_kji[k[inside], j[inside], i[inside]]
+    return values
+
+
+def _nearest_voxels(volume: Volume, plane: Plane) -> tuple[NDArray[np.bool_], tuple[NDArray[np.int32], ...]]:
+    """Return which samples lie in the volume, and the indices i, j and k of the voxel nearest to each."""
     inverse = volume.ijk_from_lps
     turn = inverse[:3, :3]
     start = turn @ np.asarray(plane.origin_lps_mm) + inverse[:3, 3]
     across = turn @ np.asarray(plane.row_lps) * plane.spacing_mm[0]
     down = turn @ np.asarray(plane.column_lps) * plane.spacing_mm[1]
     columns, rows = np.arange(plane.columns), np.arange(plane.rows)
-    i, j, k = (
+    ijk = tuple(
         np.rint(start[axis] + columns[np.newaxis] * across[axis] + rows[:, np.newaxis] * down[axis]).astype(np.int32)
         for axis in range(3)
     )
-    slices, height, width = labels_kji.shape
-    inside = (i >= 0) & (j >= 0) & (k >= 0) & (i < width) & (j < height) & (k < slices)
+    inside = np.ones(ijk[0].shape, np.bool_)
+    for index, side in zip(ijk, reversed(volume.shape_kji), strict=True):
+        inside &= (index >= 0) & (index < side)
+    return inside, ijk
+
+
+def _colour(
+    volume: Volume, plane: Plane, grey: NDArray[np.uint8], labels_kji: NDArray[Any], colours: dict[int, Any]
+) -> NDArray[np.uint8]:
+    """Blend the labels nearest to each sample over the picture."""
+    inside, (i, j, k) = _nearest_voxels(volume, plane)
     found = np.zeros(grey.shape, np.uint8)
     found[inside] = labels_kji[k[inside], j[inside], i[inside]]
     table = np.zeros((256, 4), np.float32)

@@ -16,6 +16,8 @@ from typing import Final
 import uvicorn
 
 from gantry_render.engine.choose import choose_engine
+from gantry_render.engine.cpu import CpuEngine
+from gantry_render.engine.warm import warm_engine
 from gantry_render.protocol import MAX_MESSAGE_BYTES
 from gantry_render.server.app import build_app
 from gantry_render.server.config import RenderConfig
@@ -76,7 +78,11 @@ def serve(config: RenderConfig, *, control: ControlPlane | None = None, objects:
     control, objects
         None for what the configuration names.
     """
+    chosen = choose_engine(hidden=config.hidden)
     warm_up()
+    if isinstance(chosen.engine, CpuEngine):
+        for _ in warm_engine():
+            """Loaded from where `python -m gantry_render.warm` left them."""
     sys.setswitchinterval(_SWITCH_S)
     keep_pages()
     gc.freeze()
@@ -84,7 +90,7 @@ def serve(config: RenderConfig, *, control: ControlPlane | None = None, objects:
         if config.store is None:
             raise ValueError("neither objects nor a store")
         objects = SealedObjects(open_store(config.store))
-    chosen, opened = choose_engine(hidden=config.hidden), objects
+    opened = objects
     pods: list[Pod] = []
 
     def make_pod() -> Pod:

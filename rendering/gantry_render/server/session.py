@@ -90,8 +90,6 @@ class Session:
 
     def __init__(self, link: Link, is_ready: Ready) -> None:
         self.link = link
-        self.volume_tier = Tier.T1
-        """Best tier at which moving pictures in 3D are drawn in time."""
         self._is_ready = is_ready
         self._views: dict[int, _Shown] = {}
         self._prefetched: dict[int, tuple[_Shown, float]] = {}
@@ -223,6 +221,13 @@ class Session:
             self.link.weigh(frame.tier, size)
         return frame
 
+    def put_back(self, work: Work) -> None:
+        """Take work back that could not be done now and may be later."""
+        self._rendering -= 1
+        shown = self._views.get(work.view)
+        if shown is not None and shown.busy is work:
+            shown.busy = None
+
     def close(self) -> None:
         """Cancel what is being drawn and forget all."""
         for number in list(self._views):
@@ -261,10 +266,8 @@ class Session:
         return None
 
     def _motion_tier(self, state: State) -> Tier:
-        """Return the tier of a moving frame: in 3D what is drawn costs more than what it weighs."""
-        if isinstance(state, VolumeState):
-            return min(self.link.tier, self.volume_tier)
-        return self.link.tier
+        """Return the tier of a moving frame: in 3D drawing, too, costs time, and large ones are for settled pictures."""
+        return min(self.link.tier, Tier.T1) if isinstance(state, VolumeState) else self.link.tier
 
     def _work(self, shown: _Shown, state: State, tier: Tier, urgency: Urgency) -> Work | None:
         if not self._is_ready(state, urgency):

@@ -10,9 +10,9 @@ import numpy as np
 from gantry_render import scene
 from gantry_render.engine.port import Loaded
 from gantry_render.presets import get_preset
-from gantry_render.protocol import Tier, VolumeState
+from gantry_render.protocol import VolumeState
 from gantry_render.scene import Camera, CropBox, LabelOverlay, Scene, SurfaceMesh
-from gantry_render.server.pictures import NO_WINDOW, WHOLE, Drawing, fit
+from gantry_render.server.pictures import NO_WINDOW, WHOLE, Drawing, cut
 
 # A moving picture is drawn by the engine at half of what it is asked for.
 _ENGINE_HALVES: Final = 2
@@ -21,8 +21,7 @@ _ENGINE_HALVES: Final = 2
 def draw_volume(
     loaded: Loaded,
     state: VolumeState,
-    tier: Tier,
-    is_moving: bool,
+    moving_side: int | None,
     meshes: Mapping[str, SurfaceMesh],
     overlay: LabelOverlay | None,
     cancelled: Callable[[], bool],
@@ -31,8 +30,8 @@ def draw_volume(
 
     Parameters
     ----------
-    tier
-        How large a moving picture is.
+    moving_side
+        Longer side of a moving picture in pixels; None for a settled one of the state's own size.
     meshes
         Of the results that the state names and that could be read.
     cancelled
@@ -45,9 +44,9 @@ def draw_volume(
     EngineError
         `engine.cancelled`, `engine.closed`.
     """
-    size = state.size
-    if is_moving:
-        across, down = fit(*state.size, tier)
+    size, is_moving = state.size, moving_side is not None
+    if moving_side is not None:
+        across, down = cut(*state.size, moving_side)
         size = min(size[0], across * _ENGINE_HALVES), min(size[1], down * _ENGINE_HALVES)
     picture = loaded.render(to_scene(state, size, is_moving, meshes, overlay), cancelled)
     return Drawing(np.ascontiguousarray(picture.rgb), 0.0, WHOLE, NO_WINDOW, not is_moving, not is_moving)
