@@ -41,7 +41,10 @@ def ensure_environment(root: Path, *, with_tests: bool, log: Path) -> None:
 def ensure_kernels(root: Path, *, log: Path) -> None:
     """Compile what draws volumes, if it changed; where that fails, say so: it is compiled when first needed."""
     environment = root / ".venv"
-    sources = sorted((root / "rendering" / "gantry_render").rglob("*.py"))
+    package = root / "rendering" / "gantry_render"
+    if not (package / "warm.py").is_file():
+        return
+    sources = sorted(package.rglob("*.py"))
     # Compiled code is for one kind of processor, and a checkout may lie on a disk that several machines share.
     wanted = f"{_fingerprint(*sources, root / 'requirements' / 'run.txt')} {processor_model()}"
     stamp = environment / _KERNELS
@@ -50,9 +53,10 @@ def ensure_kernels(root: Path, *, log: Path) -> None:
     try:
         warm: list[str | Path] = [environment / "bin" / "python", "-m", "gantry_render.warm"]
         run_visibly("Kernels that draw volumes", warm, log=log, cwd=root)
-        stamp.write_text(wanted, encoding="utf-8")
     except StepFailedError as error:
         say(f"{error}\n  Going on: they are compiled when a volume is first drawn, which then takes longer.")
+    # Once is enough: a step that failed would fail again, and hold up every start.
+    stamp.write_text(wanted, encoding="utf-8")
 
 
 def ensure_triton(root: Path, *, log: Path) -> None:

@@ -28,6 +28,7 @@ _signature: Final[Any] = templates.signature
 _infer: Final[Any] = templates.infer_global
 _host_features: Final[Any] = codegen.get_host_cpu_features
 _lower: Final[Any] = lower_builtin
+_tuple_of: Final[Any] = types.UniTuple
 
 # As the kernels are compiled for this processor.
 _HAS_MASKS: Final = "+avx512f" in str(vars(config).get("CPU_FEATURES") or _host_features())
@@ -312,7 +313,7 @@ def take_pair(typing: Any, array: Any, index: Any, mask: Any) -> Any:
             pair = [convert(each, _VECTORS["f"]) for each in pair]
         return context.make_tuple(builder, sig.return_type, pair)
 
-    return types.UniTuple(FLOATS, 2)(array, INTS, FLAGS), emit
+    return _tuple_of(FLOATS, 2)(array, INTS, FLAGS), emit
 
 
 def _part(builder: Any, words: Any, array: Any, number: int) -> Any:

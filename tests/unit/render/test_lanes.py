@@ -34,7 +34,7 @@ A, B = (RNG.uniform(-50, 50, WIDTH).astype(np.float32) for _ in range(2))
 
 
 @kernel
-def _compute(a: Any, b: Any, out: Any) -> int:
+def _compute(a: Any, b: Any, out: Any) -> Any:
     x, y = read(a, 0), read(b, 0)
     write(out, 0, x + y * np.float32(2) - np.float32(1))
     write(out, WIDTH, np.float32(1) / (x * x + np.float32(1)))
