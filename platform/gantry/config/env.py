@@ -211,19 +211,20 @@ def parse_environment(source: Mapping[str, str]) -> Environment:
 
 
 def _render_url(values: Mapping[str, str]) -> str:
-    url = values["GANTRY_RENDER__URL"].rstrip("/")
-    if not url:
+    urls = [url.strip().rstrip("/") for url in values["GANTRY_RENDER__URL"].split(",") if url.strip()]
+    if not urls:
         return ""
-    if not url.startswith(("http://", "https://", "unix:/")):
-        raise ConfigurationError(
-            f"GANTRY_RENDER__URL is {url!r}; it begins with http://, https:// or unix:/, or is empty."
-        )
+    for url in urls:
+        if not url.startswith(("http://", "https://", "unix:/")):
+            raise ConfigurationError(
+                f"GANTRY_RENDER__URL names {url!r}; an address begins with http://, https:// or unix:/."
+            )
     if len(values["GANTRY_RENDER__POD_KEY"]) < 32 or len(values["GANTRY_RENDER__TICKET_KEY"]) != 64:
         raise ConfigurationError(
             "GANTRY_RENDER__URL is set, so GANTRY_RENDER__POD_KEY must have at least 32 characters and "
             "GANTRY_RENDER__TICKET_KEY be 32 bytes in hexadecimal."
         )
-    return url
+    return ",".join(urls)
 
 
 def _areas() -> set[str]:

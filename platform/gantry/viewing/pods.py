@@ -1,7 +1,8 @@
-"""Where the render service is, and whether it answers."""
+"""Where the render pods are, which of them serves a series, and whether any answers."""
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import socket
 import time
@@ -28,10 +29,8 @@ class Endpoint:
     is_tls: bool = False
 
     @classmethod
-    def parse(cls, url: str) -> Endpoint | None:
-        """Read `GANTRY_RENDER__URL`: `http://host:port`, `https://host:port` or `unix:/path`; empty is none."""
-        if not url:
-            return None
+    def parse(cls, url: str) -> Endpoint:
+        """Read `http://host:port`, `https://host:port` or `unix:/path`."""
         if url.startswith("unix:"):
             return cls(socket=url.removeprefix("unix:"))
         parts = urlsplit(url)
@@ -44,14 +43,22 @@ class Endpoint:
         return "localhost" if self.socket else f"{self.host}:{self.port}"
 
 
-def render_endpoint() -> Endpoint | None:
-    """Return where the configured render service is, or `None`."""
-    return Endpoint.parse(settings.RENDER_URL)
+def render_endpoints(series: str = "") -> list[Endpoint]:
+    """Return the pods of `GANTRY_RENDER__URL`, first the one that has served a series before; empty without any.
+
+    Rendezvous hashing: every pod is the first for its share of the series, and when one leaves, only its own series
+    move.
+    """
+    urls = sorted(
+        filter(None, settings.RENDER_URL.split(",")),
+        key=lambda url: hashlib.sha256(f"{series} {url}".encode()).digest(),
+    )
+    return [Endpoint.parse(url) for url in urls]
 
 
 @dataclass
 class _Answer:
-    endpoint: Endpoint | None = None
+    urls: str = ""
     is_there: bool = False
     until: float = 0.0
 
@@ -60,14 +67,16 @@ _answer = _Answer()
 
 
 def is_render_service_there() -> bool:
-    """Tell whether the render service would take a session now; blocks for a second at most."""
-    endpoint = render_endpoint()
-    if endpoint is None:
-        return False
-    if _answer.endpoint != endpoint or time.monotonic() >= _answer.until:
-        is_there = _ask(endpoint)
-        _answer.endpoint, _answer.is_there, _answer.until = endpoint, is_there, time.monotonic() + _REMEMBERED_S
+    """Tell whether some pod would take a session now; blocks for a second a pod at most."""
+    if _answer.urls != settings.RENDER_URL or time.monotonic() >= _answer.until:
+        _answer.is_there = any(map(_ask, render_endpoints()))
+        _answer.urls, _answer.until = settings.RENDER_URL, time.monotonic() + _REMEMBERED_S
     return _answer.is_there
+
+
+def forget_render_service() -> None:
+    """Ask anew at the next opening: somebody has just found nobody there."""
+    _answer.until = 0.0
 
 
 class _UnixConnection(http.client.HTTPConnection):

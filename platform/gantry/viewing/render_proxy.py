@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Origin, Subprotocol
 
 from gantry.viewing.origins import header, is_own_origin
-from gantry.viewing.pods import Endpoint, render_endpoint
+from gantry.viewing.pods import Endpoint, forget_render_service, render_endpoints
 from gantry_render.protocol import SUBPROTOCOL, Bye, CloseCode, dump_message
 
 Scope = MutableMapping[str, Any]
@@ -55,6 +55,7 @@ async def render_proxy(scope: Scope, receive: Receive, send: Send) -> None:
         pod = await _connect(scope)
     except (OSError, TimeoutError, WebSocketException) as error:
         log.info("render.unavailable", error=type(error).__name__)
+        forget_render_service()
         await send(accept)
         await _leave(send, _AWAY)
         return
@@ -70,11 +71,18 @@ async def render_proxy(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _connect(scope: Scope) -> ClientConnection:
-    endpoint = render_endpoint()
-    if endpoint is None or not _SERIES.fullmatch(scope["path"]):
-        raise ConnectionRefusedError
-    async with asyncio.timeout(_CONNECT_S):
-        return await _open(endpoint, scope["path"], header(scope, b"origin"))
+    """Connect to the pod of a series, or to the next one where that does not take the socket."""
+    path = scope["path"]
+    failure: Exception = OSError("no render pod is configured")
+    if not _SERIES.fullmatch(path):
+        raise failure
+    for endpoint in render_endpoints(series=path.rpartition("/")[2]):
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                return await _open(endpoint, path, header(scope, b"origin"))
+        except (OSError, TimeoutError, WebSocketException) as error:
+            failure = error
+    raise failure
 
 
 async def _open(endpoint: Endpoint, path: str, origin: str) -> ClientConnection:
@@ -130,6 +138,7 @@ async def _from_pod(pod: ClientConnection, send: Send) -> None:
                 await send({"type": "websocket.send", "text": message})
     except ConnectionClosed as closed:
         if closed.rcvd is None:
+            forget_render_service()
             await _leave(send, _LOST)
         else:
             await _close(send, closed.rcvd.code, closed.rcvd.reason)

@@ -12,11 +12,13 @@ from uuid import uuid4
 
 import pytest
 import uvicorn
+from django.conf import settings
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
+from gantry.viewing.pods import render_endpoints
 from gantry.viewing.render_proxy import MAX_TEXT_BYTES
 from gantry_render.protocol import SUBPROTOCOL
 from render_door import render_door
@@ -175,6 +177,39 @@ def test_viewer_is_told_to_try_again_when_no_pod_is_there(site: str) -> None:
     (bye,) = map(json.loads, said)
     assert (bye["type"], bye["code"]) == ("bye", "render.unavailable")
     assert bye["retry_after_ms"] > 0
+
+
+def test_next_pod_takes_the_socket_when_the_first_is_gone(site: str) -> None:
+    async def act(connection: ClientConnection) -> str:
+        await connection.send("here")
+        return str(await connection.recv())
+
+    there = settings.RENDER_URL
+    try:
+        with render_door():
+            for gone in ("unix:/nowhere.sock", "http://127.0.0.1:9"):
+                for urls in (f"{gone},{there}", f"{there},{gone}"):
+                    settings.RENDER_URL = urls
+                    assert use(site, act) == "here"
+            settings.RENDER_URL = there
+    finally:
+        settings.RENDER_URL = there
+
+
+def test_only_the_series_of_a_pod_that_left_move() -> None:
+    there, names = settings.RENDER_URL, [f"unix:/pod-{n}.sock" for n in range(4)]
+    series = [str(uuid4()) for _ in range(200)]
+    try:
+        settings.RENDER_URL = ",".join(names)
+        before = {one: render_endpoints(one)[0].socket for one in series}
+        settings.RENDER_URL = ",".join(names[1:])
+        after = {one: render_endpoints(one)[0].socket for one in series}
+    finally:
+        settings.RENDER_URL = there
+    assert {one for one in series if before[one] != after[one]} == {
+        one for one in series if before[one] == "/pod-0.sock"
+    }
+    assert set(before.values()) == {name.removeprefix("unix:") for name in names}
 
 
 def test_viewer_is_told_to_try_again_when_the_pod_dies(site: str) -> None:
