@@ -106,7 +106,7 @@ DICOMWEB: dict[tuple[str, str], Row] = {
     },
 }
 #: What pods ask, and what they send; nobody else finds anything there.
-INTERNAL = {
+INTERNAL: dict[str, dict[str, Any]] = {
     "redeem": {"pod": "pod-1", "ticket": "{ticket}"},
     "lease": {"pod": "pod-1", "sessions": []},
     "release": {"pod": "pod-1", "sessions": []},

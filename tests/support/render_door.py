@@ -17,16 +17,11 @@ from websockets.asyncio.server import Server, ServerConnection, unix_serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from gantry.viewing import pods
+from gantry.viewing.pods import forget_render_service
 from gantry_render.protocol import SUBPROTOCOL
 from site_client import run
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
-
-
-def forget_answer() -> None:
-    """Have the site ask anew whether its render service is there."""
-    pods._answer.until = 0.0
 
 
 async def _readiness(connection: ServerConnection, request: Request) -> Response | None:
@@ -61,10 +56,10 @@ def render_door(handler: Handler = _echo, **options: Any) -> Iterator[Server]:
                 await server.wait_closed()
 
     server = run(start())
-    forget_answer()
+    forget_render_service()
     try:
         yield server
     finally:
         run(stop(server))
         path.unlink(missing_ok=True)
-        forget_answer()
+        forget_render_service()

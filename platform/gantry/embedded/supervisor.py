@@ -163,11 +163,11 @@ class Supervisor:
                 self._signal(process, part.kill_signal)
                 await self._end_of(process)
             self._sweep(process)
-            attempt = 1 if time.monotonic() - begun > _PROVEN_S and is_ready else attempt + 1
+            attempt = 0 if time.monotonic() - begun > _PROVEN_S and is_ready else attempt + 1
             if not self._settled[part.name].is_set() and (attempt >= _FIRST_ATTEMPTS or part.is_ready is None):
                 self._fail(part)
                 return
-            wait_s = min(_LONGEST_WAIT_S, 0.5 * 2 ** (attempt - 1))
+            wait_s = min(_LONGEST_WAIT_S, 0.5 * 2 ** (attempt - 1)) if attempt else 0.0
             self._reporter.crashed(part, process.returncode, wait_s)
             await asyncio.sleep(wait_s)
 

@@ -18,13 +18,20 @@ def examine(state_dir: Path, hidden: str) -> dict[str, dict[str, str]]:
 
 def test_doctor_names_the_fallback_and_the_reason_when_parts_are_hidden(tmp_path: Path) -> None:
     found = examine(tmp_path / ".gantry", "egl,libpython,chromium")
-    assert found["rendering"]["verdict"] == "fallback"
-    assert "numpy" in found["rendering"]["using"]
+    assert found["rendering"]["verdict"] == "ok"
+    assert "ray caster" in found["rendering"]["using"]
+    assert "hidden" in found["rendering"]["why"]
     assert found["triton"]["verdict"] == "fallback"
     assert "ONNX Runtime" in found["triton"]["using"]
     assert "libpython" in found["triton"]["why"]
     assert found["chromium"]["verdict"] == "fallback"
     assert all(found[part]["why"] for part in ("rendering", "triton", "chromium"))
+
+
+def test_doctor_names_what_is_left_when_there_is_no_render_service(tmp_path: Path) -> None:
+    found = examine(tmp_path / ".gantry", "render")["rendering"]
+    assert found["verdict"] == "fallback"
+    assert found["using"] == "pictures by request, no MPR and 3D"
 
 
 def test_doctor_finds_the_servers_and_decoders_when_the_environment_is_complete(tmp_path: Path) -> None:

@@ -37,11 +37,12 @@ from gantry.tenancy.public import end_membership
 from gantry.vault.public import ObjectName, SealedReader, Secret, get_vault
 from gantry.viewing.errors import TicketRefusedError
 from gantry.viewing.models import RenderSession
+from gantry.viewing.pods import forget_render_service
 from gantry.viewing.render_sessions import redeem_ticket
 from gantry.viewing.tickets import open_ticket
 from gantry_imaging.pack import Pack
 from gantry_render.protocol import join_ticket, split_ticket, write_claims
-from render_door import forget_answer, render_door
+from render_door import render_door
 from site_client import ORIGIN, Client, application, by_token, run, sign_in
 from world import World, make_world
 
@@ -129,7 +130,7 @@ class Pod:
 
     def __init__(self, name: str = "pod-1", key: str | None = None) -> None:
         self.name = name
-        headers = {"Authorization": f"Bearer {settings.RENDER_POD_KEY if key is None else key}".encode()}
+        headers = {b"Authorization": f"Bearer {settings.RENDER_POD_KEY if key is None else key}".encode()}
         transport = httpx.ASGITransport(application(), client=("127.0.0.1", 40000), raise_app_exceptions=False)
         self.http = httpx.AsyncClient(base_url=ORIGIN, transport=transport, headers=headers)
 
@@ -203,12 +204,12 @@ def test_opening_is_a_problem_when_no_render_service_answers(place: Place, door:
     browser = Browser(place)
     assert browser.open().status_code == 201
     url, settings.RENDER_URL = settings.RENDER_URL, "unix:/nowhere.sock"
-    forget_answer()
+    forget_render_service()
     try:
         answer = browser.open()
     finally:
         settings.RENDER_URL = url
-        forget_answer()
+        forget_render_service()
     assert (answer.status_code, answer.json()["code"]) == (503, "render.unavailable")
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gantry.embedded.environment import child_environment, read_environment_file
 from gantry.embedded.logs import LogPump
+from gantry.embedded.parts import Stack
 from gantry.embedded.ports import first_free_ports, is_port_free
 from gantry.embedded.record import StackRecord
 from gantry.embedded.state import (
@@ -25,6 +28,33 @@ def test_secrets_are_kept_and_private_when_loaded_again(tmp_path: Path) -> None:
     assert len(bytes.fromhex(first.context_key)) == len(bytes.fromhex(first.job_key)) == 32
     assert len(set(first.role_passwords.values())) == 5
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_secrets_of_an_older_version_are_kept_and_what_is_new_is_drawn(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    kept = vars(state.load_secrets())
+    new = {"render_pod_key", "render_ticket_key"}
+    write_private(tmp_path / "secrets.json", json.dumps({key: value for key, value in kept.items() if key not in new}))
+    found = vars(state.load_secrets())
+    assert {key: value for key, value in found.items() if key not in new} == {
+        key: value for key, value in kept.items() if key not in new
+    }
+    assert all(len(bytes.fromhex(found[key])) == 32 and found[key] != kept[key] for key in new)
+    assert vars(state.load_secrets()) == found
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_render_service_is_given_no_key_of_the_control_plane(tmp_path: Path) -> None:
+    stack = Stack(state=StateFolder(tmp_path), commands=frozenset())
+    stack.web_port = 8000
+    theirs, ours = stack.render_settings(), stack.settings()
+    secrets = stack.secrets
+    hidden = {secrets.secret_key, secrets.context_key, secrets.job_key, secrets.render_ticket_key}
+    assert not (hidden | set(secrets.role_passwords.values())) & set(theirs.values())
+    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(ours["GANTRY_RENDER__TICKET_KEY"]))
+    assert theirs["GANTRY_RENDER__TICKET_PUBLIC_KEY"] == key.public_key().public_bytes_raw().hex()
+    assert ours["GANTRY_RENDER__URL"] == f"unix:{theirs['GANTRY_RENDER__SOCKET']}"
+    assert len(theirs["GANTRY_RENDER__SOCKET"]) < 100
 
 
 def test_the_folder_is_held_once_when_two_want_it(tmp_path: Path) -> None:
