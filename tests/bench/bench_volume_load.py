@@ -65,9 +65,9 @@ def slices_of(shape: tuple[int, int, int]) -> Iterator[NDArray[np.uint16]]:
         body = (((j - 256) / 180) ** 2 + ((i - 256) / 220) ** 2 < 1) * (900 + 200 * np.sin(k / 9) * np.cos(j / 23))
         voxels = (body + 100 + rng.normal(0, 15, (64, 512, 512))).clip(0, 4095).astype(np.uint16)
     across, down = -(-columns // 512), -(-rows // 512)
-    for k in range(count):
+    for number in range(count):
         # Neighbours of each other side by side: never the same slice twice in one picture.
-        tiles = [[voxels[(k + 7 * (down * x + y)) % len(voxels)] for x in range(across)] for y in range(down)]
+        tiles = [[voxels[(number + 7 * (down * x + y)) % len(voxels)] for x in range(across)] for y in range(down)]
         yield np.ascontiguousarray(np.block(tiles)[:rows, :columns])
 
 

@@ -15,6 +15,7 @@ from pydicom.uid import generate_uid
 from audit_trail import Trail
 from ct_files import SIZE, make_ct, slice_pixels, to_files
 from gantry.agreements.public import Step, advance_agreement
+from gantry.config.worker import _request_packs
 from gantry.foundation.scope import tenant_scope
 from gantry.kernel.clock import SYSTEM_CLOCK, ManualClock
 from gantry.kernel.errors import NotFoundError
@@ -26,6 +27,7 @@ from gantry.studies.packing import write_series_pack
 from gantry.studies.public import (
     OpenedSeries,
     PackState,
+    SeriesPacked,
     complete_study,
     list_object_ids,
     open_series_pack,
@@ -33,6 +35,7 @@ from gantry.studies.public import (
     request_pack,
 )
 from gantry.vault.public import KeyDestroyedError, ObjectName, get_vault
+from gantry.viewing.rows import shown_event
 from gantry_imaging.pack import Pack
 from site_client import by_token
 from world import World, make_world
@@ -225,6 +228,26 @@ def test_lost_job_is_asked_for_again_when_it_is_long_ago(world: World) -> None:
     with tenant_scope(world.system):
         assert request_missing_packs() == 0
         assert request_missing_packs(clock=later) == 1
+
+
+def test_worker_s_clock_finds_what_was_stored_before_there_were_packs(world: World) -> None:
+    other = make_world()
+    for one in (world, other):
+        study_id, _ = store(one)
+        with one.reading():
+            Study.objects.filter(pk=study_id).update(state="complete", quiet_until=None)
+        assert waiting_jobs(one) == []
+    _request_packs()
+    _request_packs()
+    assert [waiting_jobs(one) for one in (world, other)] == [["studies.pack_series"]] * 2
+
+
+def test_ai_result_s_pack_is_not_told_of_where_it_may_not_be_known(world: World) -> None:
+    told = {"study_id": "1", "series_id": "2", "state": "ready"}
+    for is_ai_result, shown in ((False, True), (True, False)):
+        data = {**told, "is_ai_result": is_ai_result}
+        assert shown_event(world.actor(Role.RADIOLOGIST), SeriesPacked.NAME, data) == data
+        assert (shown_event(world.actor(Role.REFERRER), SeriesPacked.NAME, data) == data) is shown
 
 
 def test_housekeeping_knows_the_pack_s_object(world: World) -> None:
