@@ -174,6 +174,17 @@ test("attempts_wait_longer_when_they_keep_failing", async () => {
   expect(pod.asked.length).toBeGreaterThan(2);
 });
 
+test("a_pod_that_fell_is_waited_for_even_where_nobody_else_serves_meanwhile", async () => {
+  const { pod } = await live();
+  const none = (): Error => Object.assign(new Error("None."), { status: 503, code: "render.unavailable" });
+  pod.openings = Array.from({ length: 4 }, none);
+  await pod.hangUp(1006);
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(pod.connection.state).toBe("lost");
+  expect(pod.sockets).toHaveLength(2);
+  expect(pod.asked.at(-1)).toBe("one");
+});
+
 test("words_of_farewell_are_shown_and_final_where_trying_again_does_not_help", async () => {
   const { pod } = await live();
   await pod.say({

@@ -73,6 +73,9 @@ const LINGER_MS = 10_000;
 const RETRY_UNAVAILABLE_MS = 15_000;
 /** A pod that is gone is replaced at once; only then is waiting any use. */
 const FIRST_RETRY_MS = 100;
+/** A pod that fell is there again, or another is, within three seconds; after so many tries something else is wrong. */
+const QUICK_TRIES = 8;
+const QUICK_MS = 700;
 const NORMAL_CLOSURE = 1000;
 
 /** The JSON of a long message: a zlib stream after one byte. */
@@ -216,8 +219,9 @@ export class RenderConnection extends EventTarget {
       status?: number;
       message?: string;
     };
-    if (status === 0) {
-      // Nobody answered: the network, most likely; what is on the screen stays.
+    // Nobody answered: the network, most likely. A pod that was there a moment ago comes back, or another does.
+    const isPassing = status >= 500 && this.#session !== null && this.#failures < QUICK_TRIES;
+    if (status === 0 || isPassing) {
       this.#lose();
       return;
     }
@@ -319,10 +323,7 @@ export class RenderConnection extends EventTarget {
 
   #lose(bye: Bye | null = null): void {
     this.#stop();
-    const waitMs =
-      this.#failures === 0
-        ? FIRST_RETRY_MS
-        : backoffMs(this.#failures, this.#options.random ?? Math.random, 500, 10_000);
+    const waitMs = this.#waitMs();
     this.#failures += 1;
     const retryAfterMs = Math.max(waitMs, bye?.retry_after_ms ?? 0);
     this.#set("lost", {
@@ -331,6 +332,13 @@ export class RenderConnection extends EventTarget {
       retryAfterMs,
     });
     this.#later(retryAfterMs);
+  }
+
+  #waitMs(): number {
+    if (this.#failures === 0) return FIRST_RETRY_MS;
+    const random = this.#options.random ?? Math.random;
+    if (this.#failures < QUICK_TRIES) return backoffMs(1, random, QUICK_MS / 2, QUICK_MS);
+    return backoffMs(this.#failures - QUICK_TRIES, random, 1_000, 10_000);
   }
 
   #later(ms: number): void {
