@@ -75,6 +75,10 @@ async def serve_socket(pod: Pod, series_id: str, scope: Scope, receive: Receive,
     """Serve one WebSocket from its opening to its end."""
     if (await receive())["type"] != "websocket.connect":
         return
+    if pod.is_draining:
+        # Refused before it is accepted, whoever routes it may try the next pod at once.
+        await send({"type": "websocket.close", "code": int(CloseCode.DRAINING)})
+        return
     origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1").rstrip("/")
     if origin not in pod.config.origins or SUBPROTOCOL not in scope.get("subprotocols", ()):
         # Closing before accepting is a 403 to the client.

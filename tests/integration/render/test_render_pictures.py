@@ -135,7 +135,7 @@ async def test_a_plane_at_any_angle_is_right_to_linear_interpolation(
 ) -> None:
     center = np.array([39.0, 29.0, 28.0])
     voi = Voi("window", 0, 1200, "linear-exact")
-    state = PlaneState(tuple(center), row, column, 1.3, (90, 70), voi=voi)  # type: ignore[arg-type]  # three numbers
+    state = PlaneState(tuple(center), row, column, 1.3, (90, 70), voi=voi)
     async with await peer.connect(pod, series) as client:
         await client.look(state, **EXACT)  # type: ignore[arg-type]  # a View's
         frame = await exact(client)
@@ -193,13 +193,13 @@ async def test_the_volume_is_seen_from_its_front_when_3d_is_asked_for(
 
 async def test_the_value_under_the_cursor_is_the_images(peer: RenderPeer, pod: Pod, series: PeerSeries) -> None:
     async with await peer.connect(pod, series) as client:
+        await client.next_text("progress", is_volume_ready=True)
         await client.look(StackState(7, (64, 48)))
         await client.next_frame()
         await client.send(Probe(1, frame=7, column=20, row=10))
         pixel = await client.next_text("probed", id=1)
         await client.send(Probe(2, frame=7, column=64, row=10))
         outside = await client.next_text("probed", id=2)
-        await client.next_text("progress", is_volume_ready=True)
         await client.send(Probe(3, point_lps_mm=(25.0, 12.5, 17.5)))
         point = await client.next_text("probed", id=3)
     value = float(phantom_kji()[7, 10, 20])

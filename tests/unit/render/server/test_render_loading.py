@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import threading
 from collections.abc import Callable, Iterator
 
@@ -43,6 +42,14 @@ class Shelf:
         return self._data[offset : offset + length]
 
 
+class Sink:
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes, /) -> None:
+        self.data += data
+
+
 class Watch:
     """Waits for what a series tells."""
 
@@ -59,14 +66,16 @@ class Watch:
             assert self._told.wait_for(is_so, WITHIN_S)
 
 
+def _opener(file: bytes) -> Callable[[], contextlib.AbstractContextManager[bytes]]:
+    return lambda: contextlib.nullcontext(file)
+
+
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    sink = io.BytesIO()
-    files = to_files(make_ct(SLICES))
-    write_pack(
-        sink, [InstanceSource(str(n), lambda file=file: contextlib.nullcontext(file)) for n, file in enumerate(files)]
-    )  # type: ignore[misc]  # default
-    return sink.getvalue()
+    sink = Sink()
+    instances = [InstanceSource(str(n), _opener(file)) for n, file in enumerate(to_files(make_ct(SLICES)))]
+    write_pack(sink, instances)
+    return bytes(sink.data)
 
 
 @pytest.fixture
