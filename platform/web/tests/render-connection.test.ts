@@ -180,9 +180,23 @@ test("a_pod_that_fell_is_waited_for_even_where_nobody_else_serves_meanwhile", as
   pod.openings = Array.from({ length: 4 }, none);
   await pod.hangUp(1006);
   await vi.advanceTimersByTimeAsync(3_000);
-  expect(pod.connection.state).toBe("lost");
   expect(pod.sockets).toHaveLength(2);
   expect(pod.asked.at(-1)).toBe("one");
+});
+
+test("nothing_stays_on_the_screen_when_the_right_to_look_is_gone", async () => {
+  const onSignedOut = vi.fn();
+  const { pod, view } = await live(new MemoryPod({ onSignedOut }));
+  view.set(stackState(3));
+  pod.nextFrame();
+  await pod.say(frameOf({ seq: 1, stateId: 1, place: 3 }));
+  await decoded();
+  await pod.say({ type: "bye", code: "session.signed_out", sentence: "Signed out.", retry_after_ms: null });
+  await pod.hangUp(4401);
+  expect(pod.connection.isDenied).toBe(true);
+  expect(view.shown).toBeNull();
+  expect(pod.connection.cache.has(stackState(3))).toBe(false);
+  expect(onSignedOut).toHaveBeenCalledOnce();
 });
 
 test("words_of_farewell_are_shown_and_final_where_trying_again_does_not_help", async () => {
@@ -245,7 +259,7 @@ test("a_missing_render_service_is_unavailable_and_asked_for_again_later", async 
   pod.connection.openView(() => {});
   await pod.settle();
   expect(pod.connection.state).toBe("unavailable");
-  await vi.advanceTimersByTimeAsync(15_000);
+  await vi.advanceTimersByTimeAsync(1_000);
   expect(pod.asked).toHaveLength(2);
 });
 

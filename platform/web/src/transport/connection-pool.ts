@@ -1,5 +1,5 @@
 import { bootstrap } from "../api/bootstrap";
-import { sendJson } from "../api/http";
+import { SIGNED_OUT, sendJson } from "../api/http";
 import type { Series } from "../api/types";
 import { SUBPROTOCOL } from "./protocol.gen";
 import { type Opening, RenderConnection, type RenderSocket } from "./render-connection";
@@ -20,6 +20,7 @@ export class ConnectionPool {
   constructor({ studyId }: PoolOptions) {
     this.#studyId = studyId;
     window.addEventListener("online", this.#wake);
+    document.addEventListener("visibilitychange", this.#wake);
   }
 
   /** The connection of a series; it opens when a viewport first uses it. */
@@ -37,17 +38,23 @@ export class ConnectionPool {
     if (connection?.state === "preparing") connection.retry();
   }
 
+  /** The network is back, or the reader: try at once what waits for its next try. */
   wake(): void {
-    for (const connection of this.#connections.values()) connection.retry();
+    for (const connection of this.#connections.values())
+      if (connection.state === "lost" || connection.state === "unavailable" || connection.isDenied)
+        connection.retry();
   }
 
   close(): void {
     window.removeEventListener("online", this.#wake);
+    document.removeEventListener("visibilitychange", this.#wake);
     for (const connection of this.#connections.values()) connection.close();
     this.#connections.clear();
   }
 
-  #wake = (): void => this.wake();
+  #wake = (): void => {
+    if (!document.hidden) this.wake();
+  };
 
   #make(seriesId: string): RenderConnection {
     const url = `${bootstrap().urls.api}/studies/${this.#studyId}/series/${seriesId}/render-session`;
@@ -61,6 +68,7 @@ export class ConnectionPool {
       },
       decode: (blob) => createImageBitmap(blob, { colorSpaceConversion: "none" }),
       accept: ACCEPT,
+      onSignedOut: () => window.dispatchEvent(new CustomEvent(SIGNED_OUT)),
       bounds: { encodedBytes: (isSmall ? 32 : 96) * MIB, decodedBytes: (isSmall ? 24 : 96) * MIB },
       // Neither comes while the page is hidden; nor does anything need to be painted then.
       onNextFrame: (callback) => whenVisible(callback, () => requestAnimationFrame(callback)),

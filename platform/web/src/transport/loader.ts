@@ -77,6 +77,8 @@ export class SliceLoader {
   #window: VoiWindow | null = null;
   #scale = 1;
   #settle: ReturnType<typeof setTimeout> | undefined;
+  /** Signed out, or the right is gone: every further request would be answered so. */
+  #isDenied = false;
 
   constructor(slices: Slice[], options: LoaderOptions) {
     this.#slices = slices;
@@ -124,6 +126,7 @@ export class SliceLoader {
 
   /** Try failed slices again: the network came back. */
   retry(): void {
+    this.#isDenied = false;
     this.#failures.clear();
     this.look(this.#index, this.#window, this.#scale);
   }
@@ -155,7 +158,7 @@ export class SliceLoader {
     const slice = this.#slices[index];
     const window = this.#window;
     const key = this.#key(index, tier, window);
-    if (!slice || this.#flights.has(key) || this.#pictures.has(key)) return;
+    if (!slice || this.#isDenied || this.#flights.has(key) || this.#pictures.has(key)) return;
     const abort = new AbortController();
     this.#flights.set(key, { index, tier, abort });
     const accept = tier === "still" ? "image/png" : "image/jpeg";
@@ -172,6 +175,7 @@ export class SliceLoader {
       (error: unknown) => {
         if (this.#flights.get(key)?.abort !== abort) return;
         this.#flights.delete(key);
+        this.#isDenied ||= error instanceof Problem && (error.status === 401 || error.status === 403);
         this.#failures.set(this.#key(index, "motion", window), error);
         this.#options.onArrival(index);
         this.#plan();

@@ -4,6 +4,7 @@ import {
   type Bye,
   CLOSE_CODES_TO_RETRY,
   type ClientMessage,
+  CloseCode,
   type Link,
   MAX_VIEWS,
   type Notice,
@@ -59,6 +60,8 @@ export interface ConnectionOptions {
   onNextFrame: (callback: () => void) => void;
   /** Run once what is painted is on the screen. */
   afterPaint: (callback: () => void) => void;
+  /** The pod says that the session of the person is over. */
+  onSignedOut?: () => void;
   random?: () => number;
   now?: () => number;
 }
@@ -70,11 +73,15 @@ const SILENCE_MS = 3_000;
 const GIVE_UP_MS = 9_000;
 const WATCH_MS = 500;
 const LINGER_MS = 10_000;
-const RETRY_UNAVAILABLE_MS = 15_000;
+const RETRY_UNAVAILABLE_MS = 1_000;
+const RETRY_UNAVAILABLE_MOST_MS = 15_000;
+/** Answers and ends that say: not this person, not now. Nothing else may be asked for either. */
+const DENIED_STATUS: readonly number[] = [401];
+const DENIED_CLOSE: readonly number[] = [CloseCode.SIGNED_OUT, CloseCode.REFUSED, CloseCode.ABSENT];
 /** A pod that is gone is replaced at once; only then is waiting any use. */
 const FIRST_RETRY_MS = 100;
 /** A pod that fell is there again, or another is, within three seconds; after so many tries something else is wrong. */
-const QUICK_TRIES = 8;
+const QUICK_TRIES = 4;
 const QUICK_MS = 700;
 const NORMAL_CLOSURE = 1000;
 
@@ -88,6 +95,8 @@ const unpack = (message: ArrayBuffer): Promise<string> =>
 export class RenderConnection extends EventTarget {
   state: ConnectionState = "idle";
   isSlow = false;
+  /** The right to look at the series is gone: what was shown must go from the screen too. */
+  isDenied = false;
   reason: Reason | null = null;
   welcome: Welcome | null = null;
   progress: Progress | null = null;
@@ -102,6 +111,7 @@ export class RenderConnection extends EventTarget {
   #session: string | null = null;
   #turn = 0;
   #failures = 0;
+  #unavailable = 0;
   #bye: Bye | null = null;
   #dueSince: number | null = null;
   #lastSent = 0;
@@ -164,6 +174,7 @@ export class RenderConnection extends EventTarget {
     if (this.state === "live" || this.state === "opening" || this.state === "idle" || this.state === "closed")
       return;
     this.#failures = 0;
+    this.#unavailable = 0;
     void this.#open();
   }
 
@@ -226,11 +237,14 @@ export class RenderConnection extends EventTarget {
       return;
     }
     if (status >= 400 && status < 500 && status !== 429) {
+      if (DENIED_STATUS.includes(status)) this.#deny();
       this.#set("refused", { code, sentence: message, retryAfterMs: null });
       return;
     }
-    this.#set("unavailable", { code, sentence: message, retryAfterMs: RETRY_UNAVAILABLE_MS });
-    this.#later(RETRY_UNAVAILABLE_MS);
+    const retryAfterMs = Math.min(RETRY_UNAVAILABLE_MOST_MS, RETRY_UNAVAILABLE_MS * 2 ** this.#unavailable);
+    this.#unavailable += 1;
+    this.#set("unavailable", { code, sentence: message, retryAfterMs });
+    this.#later(retryAfterMs);
   }
 
   #connect(path: string, ticket: string): void {
@@ -293,6 +307,8 @@ export class RenderConnection extends EventTarget {
     this.welcome = welcome;
     this.#isWelcome = true;
     this.#failures = 0;
+    this.#unavailable = 0;
+    this.isDenied = false;
     this.notices = [];
     this.#set("live", null);
     for (const view of this.#views.values()) view.repeat();
@@ -314,11 +330,19 @@ export class RenderConnection extends EventTarget {
       : code >= 4400 && !CLOSE_CODES_TO_RETRY.includes(code);
     if (isLastWord) {
       this.#stop();
+      if (DENIED_CLOSE.includes(code)) this.#deny(code);
       const sentence = bye?.sentence ?? "The server ended the connection.";
       this.#set("refused", { code: bye?.code ?? `close.${code}`, sentence, retryAfterMs: null });
       return;
     }
     this.#lose(bye);
+  }
+
+  #deny(code?: number): void {
+    this.isDenied = true;
+    this.cache.clear();
+    for (const view of this.#views.values()) view.forget();
+    if (code === CloseCode.SIGNED_OUT) this.#options.onSignedOut?.();
   }
 
   #lose(bye: Bye | null = null): void {

@@ -164,6 +164,14 @@ export class StreamView {
     this.#unseen = null;
   }
 
+  /** What was shown may not be shown any longer. */
+  forget(): void {
+    this.#unseen = null;
+    if (this.#shown) this.#host.cache.unpin(this.#shown);
+    this.#shown = null;
+    this.#onPicture();
+  }
+
   /** The view leaves the screen. */
   close(): void {
     if (this.#isClosed) return;

@@ -261,8 +261,18 @@ export class StackScene implements Scene {
   #look(): void {
     const { index, size, series } = this.#host;
     if (!series || size.width === 0 || !this.#slices[index]) return;
-    if (this.#streams(index)) this.#lookByStream(index);
+    if (this.#connection?.isDenied) this.#forget();
+    else if (this.#streams(index)) this.#lookByStream(index);
     else if (!this.#isPatient()) this.#lookByRest(index);
+  }
+
+  /** The right to look is gone: so are the pictures. */
+  #forget(): void {
+    this.#turn += 1;
+    this.#loader?.close();
+    this.#loader = null;
+    this.#rest = null;
+    this.#isLoading = false;
   }
 
   #isPatient(): boolean {
@@ -564,7 +574,10 @@ export class StackScene implements Scene {
           : "",
       word: slice ? sliceWord(slice) : "Image",
       error: failure,
-      isLoading: (this.#isLoading || (!hasPicture && !failure)) && this.#slices.length > 0,
+      isLoading:
+        !this.#connection?.isDenied &&
+        (this.#isLoading || (!hasPicture && !failure)) &&
+        this.#slices.length > 0,
     };
   }
 

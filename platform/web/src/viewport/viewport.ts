@@ -324,6 +324,7 @@ export class Viewport extends LitElement implements SceneHost {
     if (!connection) return "";
     if (connection.state === "lost") return connection.reason?.sentence ?? "Connection lost, reconnecting.";
     if (connection.isSlow) return "Connection slow";
+    if (connection.isDenied) return connection.reason?.sentence ?? "";
     if (this.mode === "stack") return "";
     if (connection.state === "live") {
       if (connection.welcome?.volume) return "";
