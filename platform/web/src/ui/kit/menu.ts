@@ -97,9 +97,7 @@ export class Menu extends LitElement {
       ...element.querySelectorAll(FOCUSABLE),
       ...(element.shadowRoot?.querySelectorAll(FOCUSABLE) ?? []),
     ]);
-    return found.filter(
-      (item): item is HTMLElement => item instanceof HTMLElement && item.offsetParent !== null,
-    );
+    return found.filter((item): item is HTMLElement => item instanceof HTMLElement && item.checkVisibility());
   }
 
   #key(event: KeyboardEvent): void {
