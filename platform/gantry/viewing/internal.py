@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 
 from gantry.foundation.boundary import record_refusal
-from gantry.foundation.threads import in_thread
+from gantry.foundation.threads import in_reserved_thread
 from gantry.foundation.web.correlation import HEADER, begin_correlation
 from gantry.foundation.web.problems import answer_error
 from gantry.kernel.decision import Refused
@@ -64,7 +64,7 @@ def pods_only(inner: App) -> App:
         except MalformedError:
             status, body = 400, {"code": "request.invalid", "sentence": "This is not what is to be sent here."}
         except Exception as error:  # noqa: BLE001 - every error becomes an answer
-            status, problem = await in_thread(answer_error, error)
+            status, problem = await in_reserved_thread(answer_error, error)
             body = {"code": problem["code"], "sentence": problem["detail"]}
         await _answer(send, status, body)
 
@@ -129,24 +129,24 @@ async def _redeem(data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     if not isinstance(ticket, str):
         raise MalformedError
     try:
-        return 200, manifest_row(await in_thread(redeem_ticket, ticket=ticket, pod=pod))
+        return 200, manifest_row(await in_reserved_thread(redeem_ticket, ticket=ticket, pod=pod))
     except (TicketRefusedError, SessionEndedError) as error:
         return 403, {"code": error.code, "sentence": str(error)}
     except Refused as refused:
-        await in_thread(record_refusal, refused)
+        await in_reserved_thread(record_refusal, refused)
         if refused.decision.is_hidden:
             return 403, {"code": "session.absent", "sentence": "This series is not, or no longer, yours to see."}
         return 403, {"code": refused.code, "sentence": str(refused), "clause": refused.decision.clause}
 
 
 async def _lease(data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    ended = await in_thread(renew_leases, pod=_pod(data), session_ids=_sessions(data))
+    ended = await in_reserved_thread(renew_leases, pod=_pod(data), session_ids=_sessions(data))
     rows = [{"session": str(one.session_id), "code": one.code, "sentence": one.sentence} for one in ended]
     return 200, {"ended": rows}
 
 
 async def _release(data: dict[str, Any]) -> tuple[int, None]:
-    await in_thread(release_sessions, pod=_pod(data), session_ids=_sessions(data))
+    await in_reserved_thread(release_sessions, pod=_pod(data), session_ids=_sessions(data))
     return 204, None
 
 

@@ -6,7 +6,7 @@ function of the database that tells tenant and session alone, and only of sessio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -26,12 +26,13 @@ from gantry.kernel.actor import Actor, Subject, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
 from gantry.kernel.errors import NotFoundError
-from gantry.kernel.ids import TenantId, new_uuid
+from gantry.kernel.ids import StudyId, TenantId, new_uuid
 from gantry.kernel.vocabulary import Activity, ActorKind, DataCategory, Role
 from gantry.studies.public import (
     PackState,
     PackStatus,
     Series,
+    Study,
     get_pack,
     request_pack,
     require_study,
@@ -152,9 +153,13 @@ def open_render_session(
 
 
 def _without_pack(series: Series, pack: PackStatus, clock: Clock) -> Opened:
-    """Ask for the pack that is missing, and say what the reader waits for or cannot have."""
-    state = request_pack(series_id=series.pk, clock=clock)
-    if state is PackState.PREPARING and pack.state is PackState.PREPARING:
+    """Ask for the pack that is missing, and say what the reader waits for or cannot have.
+
+    What was refused or failed is told as that, though it may be tried again from now on: who waits is not kept
+    waiting for something that does not come.
+    """
+    request_pack(series_id=series.pk, clock=clock)
+    if pack.state is PackState.PREPARING:
         return Opened("preparing", code="pack.preparing", sentence="The images are being prepared for this viewer.")
     return Opened("refused", code=pack.code, sentence=pack.sentence)
 
@@ -234,7 +239,7 @@ def _reader_of(claims: TicketClaims, clock: Clock) -> Actor:
     ).first()
     if session is None:
         raise TicketRefusedError("ticket.used", "This ticket was used, or another was issued after it.")
-    actor, code = _recall(session, clock)
+    actor, code = _recall(_sign_in(session), clock)
     if actor is None:
         raise SessionEndedError(code, _SIGNED_OUT if code == "session.signed_out" else _GONE)
     return actor
@@ -308,29 +313,80 @@ def _held(pod: str, session_ids: Sequence[UUID]) -> dict[TenantId, list[UUID]]:
     return held
 
 
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What ends a session: the code, a sentence for the reader, and the gate's no where it was that."""
+
+    code: str
+    sentence: str = _GONE
+    actor: Actor | None = None
+    refused: Refused | None = None
+
+
 @atomic_service
 def _examine(pod: str, session_ids: Sequence[UUID], clock: Clock) -> list[Ended]:
-    """End the sessions of one tenant whose readers may not go on; each is recorded with what ended it."""
-    ended = []
+    """End the sessions of one tenant whose readers may not go on; each is recorded with what ended it.
+
+    A reader with nine viewports has nine sessions: what is the same for all of them is asked once.
+    """
     rows = RenderSession.objects.filter(pk__in=session_ids, pod=pod, state=RenderState.REDEEMED)
+    of_reader: dict[SignIn, list[RenderSession]] = {}
     for session in rows.order_by("pk"):
-        actor, code = _recall(session, clock)
-        sentence = _SIGNED_OUT if code == "session.signed_out" else _GONE
-        refused: Refused | None = None
-        if actor is not None:
-            try:
-                series, _, _ = _require_series(actor, session.study_id, session.series_id, clock)
-                if not set(session.shapes) <= {one.instance.pk for one in list_shapes(actor=actor, series=series)}:
-                    code, sentence = "results.changed", "A result that was shown here is no longer available."
-            except NotFoundError:
-                code = "session.absent"
-            except Refused as error:
-                refused = error
-                code, sentence = ("session.absent", _GONE) if error.decision.is_hidden else (error.code, str(error))
-        if code and _end(session, code, clock):
-            _record_end(actor or system_actor(TenantId(session.tenant_id)), session, code, refused, clock)
-            ended.append(Ended(session.pk, code, sentence))
+        of_reader.setdefault(_sign_in(session), []).append(session)
+    ended = []
+    for kept, sessions in of_reader.items():
+        for session, verdict in _judge_reader(kept, sessions, clock):
+            if _end(session, verdict.code, clock):
+                _record_end(session, verdict, clock)
+                ended.append(Ended(session.pk, verdict.code, verdict.sentence))
     return ended
+
+
+def _judge_reader(
+    kept: SignIn, sessions: Sequence[RenderSession], clock: Clock
+) -> Iterator[tuple[RenderSession, _Verdict]]:
+    """Yield those of one reader's sessions that must end, and why."""
+    actor, code = _recall(kept, clock)
+    if actor is None:
+        for session in sessions:
+            yield session, _Verdict(code, _SIGNED_OUT if code == "session.signed_out" else _GONE)
+        return
+    of_study: dict[UUID, list[RenderSession]] = {}
+    for session in sessions:
+        of_study.setdefault(session.study_id, []).append(session)
+    for study_id, in_study in of_study.items():
+        try:
+            _require_study(actor, study_id, clock)
+        except NotFoundError:
+            yield from ((session, _Verdict("session.absent", actor=actor)) for session in in_study)
+        except Refused as refused:
+            is_hidden = refused.decision.is_hidden
+            told = ("session.absent", _GONE) if is_hidden else (refused.code, str(refused))
+            yield from ((session, _Verdict(*told, actor, refused)) for session in in_study)
+        else:
+            yield from _judge_series(actor, study_id, in_study)
+
+
+def _judge_series(
+    actor: Actor, study_id: UUID, sessions: Sequence[RenderSession]
+) -> Iterator[tuple[RenderSession, _Verdict]]:
+    """Yield the sessions whose series, or a result drawn into it, the reader may no longer see."""
+    wanted = {session.series_id for session in sessions}
+    rows = Series.objects.filter(pk__in=wanted, study_id=study_id).filter(result_condition(actor))
+    visible = {series.pk: series for series in rows}
+    shown: dict[UUID, set[UUID]] = {}
+    for session in sessions:
+        series = visible.get(session.series_id)
+        if series is None:
+            yield session, _Verdict("session.absent", actor=actor)
+        elif session.shapes:
+            if series.pk not in shown:
+                shown[series.pk] = {shape.instance.pk for shape in list_shapes(actor=actor, series=series)}
+            if not set(session.shapes) <= shown[series.pk]:
+                yield (
+                    session,
+                    _Verdict("results.changed", "A result that was shown here is no longer available.", actor),
+                )
 
 
 def _end(session: RenderSession, code: str, clock: Clock) -> bool:
@@ -341,19 +397,16 @@ def _end(session: RenderSession, code: str, clock: Clock) -> bool:
     )
 
 
-def _record_end(actor: Actor, session: RenderSession, code: str, refused: Refused | None, clock: Clock) -> None:
-    subject = Subject(
-        tenant_id=actor.tenant_id,
-        category=DataCategory.PIXEL_DATA,
-        study_id=session.study_id,  # type: ignore[arg-type]  # a study's id
-    )
+def _record_end(session: RenderSession, verdict: _Verdict, clock: Clock) -> None:
+    actor = verdict.actor or system_actor(TenantId(session.tenant_id))
+    of_study = Subject(actor.tenant_id, DataCategory.PIXEL_DATA, study_id=StudyId(session.study_id))
     entry = Entry(
         kind=Kind.SECURITY_ALERT,
         action="render_session.ended",
         outcome=Outcome.REFUSED,
-        decision=refused.decision if refused else None,
-        subject=refused.subject if refused else subject,
-        detail={"code": code, "session_id": str(session.pk), "reader_id": str(session.actor_id)},
+        decision=verdict.refused.decision if verdict.refused else None,
+        subject=verdict.refused.subject if verdict.refused else of_study,
+        detail={"code": verdict.code, "session_id": str(session.pk), "reader_id": str(session.actor_id)},
     )
     record(actor=actor, entry=entry, clock=clock)
 
@@ -373,11 +426,8 @@ def forget_render_sessions(*, older_than: timedelta, clock: Clock = SYSTEM_CLOCK
         RenderSession.objects.filter(over).delete()
 
 
-def _recall(session: RenderSession, clock: Clock) -> tuple[Actor | None, str]:
-    """Return who opened a session as they are now, or `None` and the code of what they are no longer."""
-    if not is_session_alive(session.login, clock=clock) and not is_token_alive(session.login, clock=clock):
-        return None, "session.signed_out"
-    kept = SignIn(
+def _sign_in(session: RenderSession) -> SignIn:
+    return SignIn(
         kind=ActorKind(session.actor_kind),
         actor_id=session.actor_id,
         user_id=session.user_id,
@@ -385,12 +435,18 @@ def _recall(session: RenderSession, clock: Clock) -> tuple[Actor | None, str]:
         address=session.address,
         session=session.login,
     )
+
+
+def _recall(kept: SignIn, clock: Clock) -> tuple[Actor | None, str]:
+    """Return who opened a session as they are now, or `None` and the code of what they are no longer."""
+    if not is_session_alive(kept.session, clock=clock) and not is_token_alive(kept.session, clock=clock):
+        return None, "session.signed_out"
     actor = recall_actor(kept, clock=clock)
     return actor, "" if actor else "session.absent"
 
 
-def _require_series(actor: Actor, study_id: UUID, series_id: UUID, clock: Clock) -> tuple[Series, Subject, Decision]:
-    """Return a series that an actor may look at and have drawn by the server."""
+def _require_study(actor: Actor, study_id: UUID, clock: Clock) -> tuple[Study, Subject, Decision]:
+    """Return a study that an actor may look at and have drawn by the server."""
     study, subject, decision = require_study(
         actor,
         visible_studies(actor).filter(pk=study_id),
@@ -400,6 +456,11 @@ def _require_series(actor: Actor, study_id: UUID, series_id: UUID, clock: Clock)
     )
     # Looking is one thing, the server's working on pixels another: an agreement may keep those in the browser.
     require(actor=actor, activity=Activity.RENDER, subject=subject, clock=clock)
+    return study, subject, decision
+
+
+def _require_series(actor: Actor, study_id: UUID, series_id: UUID, clock: Clock) -> tuple[Series, Subject, Decision]:
+    study, subject, decision = _require_study(actor, study_id, clock)
     series = Series.objects.filter(pk=series_id, study=study).filter(result_condition(actor)).first()
     if series is None:
         raise NotFoundError
