@@ -27,7 +27,7 @@ PAGE: Final = """<!doctype html>
 <script>
 const picture = document.querySelector("#picture");
 const count = __COUNT__;
-let wanted = 0, wantedSince = 0, shown = -1, isBusy = false;
+let wanted = 0, wantedSince = 0, shown = -1, isBusy = false, isDue = false;
 window.painted = [];
 async function ask() {
   if (isBusy || wanted === shown) return;
@@ -49,9 +49,10 @@ async function ask() {
 }
 document.addEventListener("wheel", (event) => {
   event.preventDefault();
-  wanted = Math.max(0, Math.min(count - 1, wanted + Math.sign(event.deltaY)));
+  wanted = Math.max(0, Math.min(count - 1, wanted + Math.round(event.deltaY / 120)));
   wantedSince = event.timeStamp;
-  ask();
+  if (!isDue) requestAnimationFrame(() => { isDue = false; ask(); });
+  isDue = true;
 }, {passive: false});
 wantedSince = performance.now();
 ask();
