@@ -8,7 +8,7 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any, Final, Literal, TypeVar
 
@@ -30,7 +30,8 @@ BRICK_EDGE: Final = 16
 
 # What blosc2 may add to bytes that do not shrink: its header, and 4 bytes for each block.
 _COMPRESSION_OVERHEAD: Final = 64 << 10
-_CHUNK_TYPES: Final = ("|u1", "<i2", "<u2", "<f4")
+# Types of values in a chunk, and their bytes.
+_CHUNK_TYPES: Final = {"|u1": 1, "<i2": 2, "<u2": 2, "<f4": 4}
 _PHOTOMETRIC: Final = ("MONOCHROME1", "MONOCHROME2", "RGB")
 _T = TypeVar("_T")
 
@@ -324,9 +325,7 @@ def write_index(index: PackIndex) -> bytes:
     return packed
 
 
-_DEFAULTS: Final = {
-    one.name: one.default for one in fields(FrameEntry) if one.name not in {"sop_instance_uid", "frame_number"}
-}
+_DEFAULTS: Final = {one.name: one.default for one in fields(FrameEntry) if one.default is not MISSING}
 
 
 def _frame_to_json(frame: FrameEntry, tables: dict[VoiLut, int]) -> dict[str, Any]:
@@ -396,14 +395,16 @@ class _Parser:
 
     def __init__(self, end: int) -> None:
         self._end = end
+        self._readers = dict(_READERS)
 
     def index(self, document: Mapping[str, Any]) -> PackIndex:
         kind = _one_of(document["kind"], ("volume", "stack"))
         tables = [self._table(one) for one in _list(document["luts"], 10_000)]
-        shared = dict(document["shared"])
+        self._readers["voi_luts"] = lambda value: tuple(tables[_integer(n, 0, len(tables))] for n in _list(value, 100))
+        shared = self._values(document["shared"])
         rows = _list(document["frames"], MAX_FRAMES)
         _require(bool(rows), "no frames")
-        frames = tuple(self._frame({**shared, **row}, tables) for row in rows)
+        frames = tuple(self._frame({**shared, **self._values(row)}) for row in rows)
         bricks = document["bricks"]
         index = PackIndex(
             kind="volume" if kind == "volume" else "stack",
@@ -437,56 +438,30 @@ class _Parser:
         _require(all(smaller == halved(larger) for larger, smaller in pairwise(shapes)), "levels")
         _require(index.bricks is None or index.bricks.shape_kji == brick_shape(shape), "bricks")
 
-    def _frame(self, row: Mapping[str, Any], tables: Sequence[VoiLut]) -> FrameEntry:
-        values = {name: row[name] if row.get(name) is not None else default for name, default in _DEFAULTS.items()}
-        rows, columns, samples = (_integer(values[name], 0, 1 << 16) for name in ("rows", "columns", "samples"))
-        _require(samples in (1, 3), "samples")
-        entry = FrameEntry(
-            sop_instance_uid=_text(row["sop_instance_uid"]),
-            frame_number=_integer(row["frame_number"], 1, 1 << 31),
-            rows=rows,
-            columns=columns,
-            samples=samples,
-            instance_number=_optional(values["instance_number"], lambda one: _integer(one, -(1 << 63), 1 << 63)),
-            photometric=_one_of(values["photometric"], _PHOTOMETRIC),
-            chunk=_optional(values["chunk"], lambda one: self._chunk(one, rows * columns * samples)),
-            pixel_spacing_mm=_optional(values["pixel_spacing_mm"], lambda one: _numbers(one, 2)),
-            is_imager_spacing=bool(values["is_imager_spacing"]),
-            image_position_patient=_optional(values["image_position_patient"], lambda one: _numbers(one, 3)),
-            image_orientation_patient=_optional(values["image_orientation_patient"], lambda one: _numbers(one, 6)),
-            windows=tuple(_read_window(one) for one in _list(values["windows"] or [], 1000)),
-            voi_luts=tuple(tables[_integer(one, 0, len(tables))] for one in _list(values["voi_luts"] or [], 100)),
-            default_window=_optional(values["default_window"], _read_window),
-            default_lut=_optional(values["default_lut"], lambda one: _integer(one, 0, 100)),
-            padding=_optional(values["padding"], lambda one: _numbers(one, 2)),
-            is_lossy_source=bool(values["is_lossy_source"]),
-            units=_text(values["units"]),
-            laterality=_text(values["laterality"]),
-            code=_text(values["code"]),
-            sentence=_text(values["sentence"]),
-            slope=_number(values["slope"]),
-            intercept=_number(values["intercept"]),
-            rescale_slope=_number(values["rescale_slope"]),
-            rescale_intercept=_number(values["rescale_intercept"]),
-            pixel_aspect=_number(values["pixel_aspect"]),
-            value_min=_number(values["value_min"]),
-            value_max=_number(values["value_max"]),
-            auto_low=_number(values["auto_low"]),
-            auto_high=_number(values["auto_high"]),
-        )
+    def _values(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Read what is given of a frame; null is what a frame has where nothing is said."""
+        return {name: _DEFAULTS[name] if row[name] is None else self._readers[name](row[name]) for name in row}
+
+    def _frame(self, values: dict[str, Any]) -> FrameEntry:
+        entry = FrameEntry(**values)
+        _require(entry.samples in (1, 3), "samples")
         _require(entry.default_lut is None or entry.default_lut < len(entry.voi_luts), "default table")
         _require(entry.samples == 1 or entry.chunk is None or entry.chunk.dtype == "|u1", "colour")
         _require(entry.chunk is not None or bool(entry.code), "a frame without pixels and without a reason")
+        if entry.chunk is not None:
+            self._require_room(entry.chunk, entry.rows * entry.columns * entry.samples)
         return entry
 
     def _chunk(self, row: Any, values: int) -> Chunk:
-        offset, length, crc, dtype = row
-        _one_of(dtype, _CHUNK_TYPES)
-        size = values * np.dtype(dtype).itemsize
-        _require(0 < size <= DEFAULT_LIMITS.frame_bytes, "size of a chunk")
-        chunk = Chunk(_integer(offset, 0, 1 << 62), _integer(length, 1, 1 << 40), _integer(crc, 0, 1 << 32), dtype)
-        _require(chunk.length <= size + _COMPRESSION_OVERHEAD and chunk.offset + chunk.length <= self._end, "place")
+        chunk = _read_chunk(row)
+        self._require_room(chunk, values)
         return chunk
+
+    def _require_room(self, chunk: Chunk, values: int) -> None:
+        """Check that a chunk lies in the pack, and may be what so many values become."""
+        size = values * _CHUNK_TYPES[chunk.dtype]
+        _require(0 < size <= DEFAULT_LIMITS.frame_bytes, "size of a chunk")
+        _require(chunk.length <= size + _COMPRESSION_OVERHEAD and chunk.offset + chunk.length <= self._end, "place")
 
     def _level(self, row: Mapping[str, Any]) -> Level:
         slices, rows, columns = (_integer(one, 1, 1 << 16) for one in row["shape"])
@@ -536,6 +511,16 @@ def _read_window(row: Any) -> Window:
     return Window(_number(center), _number(width), _text(explanation), _text(function))
 
 
+def _read_chunk(row: Any) -> Chunk:
+    offset, length, crc, dtype = row
+    return Chunk(
+        _integer(offset, 0, 1 << 62),
+        _integer(length, 1, 1 << 40),
+        _integer(crc, 0, 1 << 32),
+        _one_of(dtype, tuple(_CHUNK_TYPES)),
+    )
+
+
 def _require(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(what)
@@ -579,3 +564,30 @@ def _one_of(value: Any, words: Sequence[str]) -> str:
     if value not in words:
         raise ValueError("word")
     return str(value)
+
+
+_READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "sop_instance_uid": _text,
+    "frame_number": lambda value: _integer(value, 1, 1 << 31),
+    "rows": lambda value: _integer(value, 0, 1 << 16),
+    "columns": lambda value: _integer(value, 0, 1 << 16),
+    "samples": lambda value: _integer(value, 1, 4),
+    "instance_number": lambda value: _integer(value, -(1 << 63), 1 << 63),
+    "photometric": lambda value: _one_of(value, _PHOTOMETRIC),
+    "chunk": _read_chunk,
+    "pixel_spacing_mm": lambda value: _numbers(value, 2),
+    "is_imager_spacing": bool,
+    "image_position_patient": lambda value: _numbers(value, 3),
+    "image_orientation_patient": lambda value: _numbers(value, 6),
+    "windows": lambda value: tuple(_read_window(one) for one in _list(value, 1000)),
+    "default_window": _read_window,
+    "default_lut": lambda value: _integer(value, 0, 100),
+    "padding": lambda value: _numbers(value, 2),
+    "is_lossy_source": bool,
+    **dict.fromkeys(("units", "laterality", "code", "sentence"), _text),
+    **dict.fromkeys(
+        ("slope", "intercept", "rescale_slope", "rescale_intercept", "pixel_aspect", "value_min", "value_max"), _number
+    ),
+    **dict.fromkeys(("auto_low", "auto_high"), _number),
+}
+"""How each field of a frame is read; `voi_luts` needs the pack's tables."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import io
 import json
 import zlib
@@ -17,8 +18,8 @@ from pydicom import Dataset, dcmwrite, uid
 from pydicom.dataset import FileMetaDataset
 
 from gantry_imaging.errors import PackError
-from gantry_imaging.pack import Pack, write_pack
-from gantry_imaging.pack.index import MAX_INDEX_BYTES
+from gantry_imaging.pack import FrameEntry, Pack, write_pack
+from gantry_imaging.pack.index import _READERS, MAX_INDEX_BYTES
 from gantry_imaging.pack.layout import FOOTER_BYTES, read_footer, write_footer
 from pack_bytes import MemoryPack, instances
 
@@ -83,6 +84,10 @@ FAST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 def test_untouched_pack_is_read() -> None:
     _read_all(WHOLE)
     _read_all(_with_index(zlib.compress(json.dumps(DOCUMENT).encode())))
+
+
+def test_every_field_of_a_frame_has_a_reader() -> None:
+    assert {*_READERS, "voi_luts"} == {field.name for field in dataclasses.fields(FrameEntry)}
 
 
 @FAST
