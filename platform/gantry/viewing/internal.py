@@ -22,14 +22,9 @@ from gantry.foundation.web.correlation import HEADER, begin_correlation
 from gantry.foundation.web.problems import answer_error
 from gantry.kernel.decision import Refused
 from gantry.viewing.errors import SessionEndedError, TicketRefusedError
+from gantry.viewing.leases import release_sessions, renew_leases
 from gantry.viewing.origins import header
-from gantry.viewing.render_sessions import (
-    Manifest,
-    ObjectRef,
-    redeem_ticket,
-    release_sessions,
-    renew_leases,
-)
+from gantry.viewing.render_sessions import Manifest, ObjectRef, redeem_ticket
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -1,5 +1,5 @@
 """What other parts may use of viewing."""
 
-from gantry.viewing.render_sessions import forget_render_sessions
+from gantry.viewing.leases import forget_render_sessions
 
 __all__ = ["forget_render_sessions"]
