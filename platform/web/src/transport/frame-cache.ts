@@ -122,6 +122,11 @@ export class FrameCache {
     if (state.kind === "volume") this.#bitmaps.delete(id);
   }
 
+  /** Nothing is on a screen: what was decoded may go, what was fetched stays. */
+  rest(): void {
+    this.#bitmaps.clear();
+  }
+
   clear(): void {
     this.#frames.clear();
     this.#bitmaps.clear();

@@ -458,6 +458,7 @@ export class RenderConnection extends EventTarget {
     clearTimeout(this.#linger);
     this.#linger = setTimeout(() => {
       this.#stop();
+      this.cache.rest();
       this.#set("idle", null);
     }, LINGER_MS);
   }

@@ -24,7 +24,7 @@ import {
   stopsOf,
   turnPlane,
 } from "./mpr";
-import { edgeLetters, planeName } from "./orientation";
+import { directionLetters, edgeLetters, planeName } from "./orientation";
 import { isSameWindow, Painter } from "./painter";
 import type { Scene, SceneHost, Status } from "./scene";
 import { voiOf, windowOf } from "./stack-scene";
@@ -50,6 +50,12 @@ interface Frame {
 }
 
 type Grabbed = { plane: ReferencePlane; pivot: Vec3; isTurn: boolean; crosshair: Vec3 };
+
+/** Distance from the origin, to the side of the patient where it lies: "L 12.5 mm". */
+function positionOf({ normal, place }: Frame): string {
+  const letters = directionLetters(scale(normal, place < 0 ? -1 : 1));
+  return `${letters} ${Math.abs(place).toFixed(1)} mm`;
+}
 
 /** A plane or slab through the volume. */
 export class PlaneScene extends StreamScene implements Scene {
@@ -329,7 +335,7 @@ export class PlaneScene extends StreamScene implements Scene {
         : name,
       pxPerMm: frame?.pxPerMm ?? null,
       zoom: `${Math.round(host.view.zoom * 100)} %`,
-      position: frame ? `${frame.place >= 0 ? "" : "−"}${Math.abs(frame.place).toFixed(1)} mm` : "",
+      position: frame ? positionOf(frame) : "",
       word: "Plane",
     };
   }
