@@ -15,7 +15,7 @@ CT-Angio
 CT-MIP, MR-MIP
     The brightest value on the line of sight, greyscale; nothing is shaded.
 CT-MinIP
-    The darkest value on the line of sight: airways.
+    The darkest value on the line of sight within the body: airways.
 MR-Default
     Bright tissue opaque, dark tissue clear.
 MR-Angio
@@ -80,6 +80,9 @@ class Preset:
         Composite, or a projection; a projection uses `opacity` as its grey ramp, 0 black and 1 the full colour.
     relative
         Values are fractions of the volume's own range.
+    enclosed_by
+        For the darkest value: only what lies between values of at least this counts, so that the air around a body
+        does not hide the air in it. VTK's mapper knows no such thing.
     """
 
     opacity: OpacityPoints
@@ -87,6 +90,7 @@ class Preset:
     shading: Shading | None = Shading()
     blend: Blend = Blend.COMPOSITE
     relative: bool = False
+    enclosed_by: float | None = None
 
     @property
     def middle(self) -> float:
@@ -114,6 +118,7 @@ class Preset:
             tuple((place(value), *rgb) for value, *rgb in self.colour),  # type: ignore[misc]  # three
             self.shading,
             self.blend,
+            enclosed_by=None if self.enclosed_by is None else place(self.enclosed_by),
         )
 
 
@@ -145,13 +150,13 @@ PRESETS: Final = MappingProxyType(
             shading=_MATT,
         ),
         "CT-Lung": Preset(
-            opacity=((-930, 0.0), (-850, 0.004), (-760, 0.012), (-620, 0.07), (-420, 0.16), (-260, 0.04), (-180, 0.0)),
+            opacity=((-930, 0.0), (-870, 0.006), (-760, 0.02), (-620, 0.07), (-480, 0.09), (-380, 0.02), (-300, 0.0)),
             colour=(
-                (-930, 0.30, 0.42, 0.58),
-                (-780, 0.52, 0.62, 0.74),
-                (-600, 0.82, 0.66, 0.60),
-                (-350, 0.92, 0.50, 0.42),
-                (-180, 0.96, 0.72, 0.62),
+                (-930, 0.28, 0.42, 0.62),
+                (-800, 0.50, 0.64, 0.80),
+                (-640, 0.86, 0.76, 0.72),
+                (-480, 0.95, 0.55, 0.45),
+                (-300, 0.98, 0.70, 0.60),
             ),
             shading=_MATT,
         ),
@@ -166,7 +171,9 @@ PRESETS: Final = MappingProxyType(
             ),
         ),
         "CT-MIP": Preset(opacity=((-200, 0.0), (1500, 1.0)), colour=_GREY, shading=None, blend=Blend.MIP),
-        "CT-MinIP": Preset(opacity=((-1010, 0.0), (-650, 1.0)), colour=_GREY, shading=None, blend=Blend.MINIP),
+        "CT-MinIP": Preset(
+            opacity=((-1010, 0.0), (-650, 1.0)), colour=_GREY, shading=None, blend=Blend.MINIP, enclosed_by=-300.0
+        ),
         "MR-Default": Preset(
             opacity=((0.12, 0.0), (0.25, 0.04), (0.45, 0.16), (0.75, 0.45), (1.0, 0.7)),
             colour=(

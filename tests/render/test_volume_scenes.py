@@ -155,6 +155,25 @@ def test_highest_and_lowest_values_are_exact_when_rays_run_along_voxels() -> Non
     assert np.abs(along.project(exact, -1) - voxels[::-1, 0, :]).max() < 4
 
 
+def test_airway_shows_through_the_body_when_air_around_it_does_not_count() -> None:
+    def body(x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
+        around, along = np.hypot(x, y), 0 * z
+        return np.where(around + along < 22, 40, -1000) - np.where(np.hypot(x - 6, y) + along < 5, 1000, 0)
+
+    loaded = load(field((1.0, 1.0, 1.0), body))
+    picture = loaded.render(scene(preset=PRESETS["CT-MinIP"])).rgb[80].astype(int)[:, 0]
+    airway, tissue, outside = picture[80 + 12], picture[80 - 24], picture[4]
+    assert airway < 45
+    assert tissue > 240
+    assert outside == 0
+    values = loaded.project(scene(), -1, enclosed_by=-300.0)
+    assert np.isnan(values[80, 4])
+    assert values[80, 80 + 12] == pytest.approx(-960, abs=1)
+    assert values[80, 80 - 24] >= -300
+    # Without walls the air before the body is the darkest everywhere.
+    assert loaded.project(scene(), -1)[80, 80 - 24] == pytest.approx(-1000, abs=1)
+
+
 def test_only_what_is_inside_shows_when_cropped() -> None:
     volume = field((1.0, 1.0, 1.0), ball(25))
     loaded = load(volume)

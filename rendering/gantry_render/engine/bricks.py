@@ -129,8 +129,26 @@ def halve(voxels_kji: NDArray[np.int16]) -> NDArray[np.int16]:
 def mark_bricks(mask_kji: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Say which bricks touch a voxel that is not 0."""
     marks = np.zeros(brick_shape(mask_kji.shape), np.bool_)
-    _mark(plain(mask_kji).reshape(mask_kji.shape), marks)
+    flat = plain(mask_kji).reshape(mask_kji.shape)
+    in_bands(lambda first, beyond: _mark(flat, marks, first, beyond), marks.shape[0], band=4)
     return marks
+
+
+def soften_labels(labels_kji: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the share of the 27 voxels around each that carry a label, 0 to 255; made with `make_roomy`."""
+    soft = make_roomy(labels_kji.shape, np.uint8)
+    flat = plain(labels_kji).reshape(labels_kji.shape)
+    in_bands(lambda first, beyond: _soften(flat, soft, first, beyond), soft.shape[0], band=8)
+    return soft
+
+
+def halve_labels(labels_kji: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Take the highest label of cubes of two voxels a side, as `halve` cuts them: thin segments stay whole."""
+    slices, rows, columns = (side // 2 for side in labels_kji.shape)
+    half = np.empty((slices, rows, columns), np.uint8)
+    flat = plain(labels_kji).reshape(labels_kji.shape)
+    in_bands(lambda first, beyond: _highest(flat, half, first, beyond), slices, band=8)
+    return half
 
 
 def predict_bytes(shape_kji: tuple[int, int, int]) -> int:
@@ -229,17 +247,53 @@ def _sweep(distances: NDArray[np.uint8], first: int, beyond: int) -> None:
 
 
 @kernel
-def _mark(mask: NDArray[np.uint8], marks: NDArray[np.bool_]) -> None:
-    for k in range(mask.shape[0]):
-        for j in range(mask.shape[1]):
-            line = mask[k, j]
-            for i in range(mask.shape[2]):
-                if line[i]:
-                    # A voxel on a brick's first face belongs to the brick before it, too.
-                    for bk in range(max(0, (k - 1) // EDGE), min(k // EDGE, marks.shape[0] - 1) + 1):
-                        for bj in range(max(0, (j - 1) // EDGE), min(j // EDGE, marks.shape[1] - 1) + 1):
-                            for bi in range(max(0, (i - 1) // EDGE), min(i // EDGE, marks.shape[2] - 1) + 1):
-                                marks[bk, bj, bi] = True
+def _mark(mask: NDArray[np.uint8], marks: NDArray[np.bool_], first: int, beyond: int) -> None:
+    slices, rows, columns = mask.shape
+    any_of = np.empty(columns, np.uint8)
+    for bk in range(first, beyond):
+        for bj in range(marks.shape[1]):
+            any_of[:] = 0
+            for k in range(bk * EDGE, min(bk * EDGE + EDGE + 1, slices)):
+                for j in range(bj * EDGE, min(bj * EDGE + EDGE + 1, rows)):
+                    line = mask[k, j]
+                    for i in range(columns):
+                        any_of[i] |= line[i]
+            for bi in range(marks.shape[2]):
+                for i in range(bi * EDGE, min(bi * EDGE + EDGE + 1, columns)):
+                    if any_of[i]:
+                        marks[bk, bj, bi] = True
+
+
+@kernel
+def _soften(labels: NDArray[np.uint8], soft: NDArray[np.uint8], first: int, beyond: int) -> None:
+    slices, rows, columns = labels.shape
+    # One more at either end: what lies beyond the edge is as the edge.
+    count = np.empty(columns + 2, np.uint8)
+    for k in range(first, beyond):
+        for j in range(rows):
+            count[:] = 0
+            inner = count[1 : columns + 1]
+            for dk in range(-1, 2):
+                for dj in range(-1, 2):
+                    line = labels[min(max(k + dk, 0), slices - 1), min(max(j + dj, 0), rows - 1)]
+                    for i in range(columns):
+                        inner[i] += np.uint8(line[i] > 0)
+            count[0], count[columns + 1] = count[1], count[columns]
+            target = soft[k, j]
+            for i in range(columns):
+                # 255 of 27 neighbours.
+                target[i] = (np.uint32(count[i]) + np.uint32(count[i + 1]) + np.uint32(count[i + 2])) * 2418 >> 8
+
+
+@kernel
+def _highest(labels: NDArray[np.uint8], half: NDArray[np.uint8], first: int, beyond: int) -> None:
+    for k in range(first, beyond):
+        for j in range(half.shape[1]):
+            a, b = labels[2 * k, 2 * j], labels[2 * k, 2 * j + 1]
+            c, d = labels[2 * k + 1, 2 * j], labels[2 * k + 1, 2 * j + 1]
+            for i in range(half.shape[2]):
+                left = max(a[2 * i], b[2 * i], c[2 * i], d[2 * i])
+                half[k, j, i] = max(left, a[2 * i + 1], b[2 * i + 1], c[2 * i + 1], d[2 * i + 1])
 
 
 @kernel

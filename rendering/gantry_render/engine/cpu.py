@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 from gantry_imaging.volume import Volume
 from gantry_render.engine import raycast
@@ -18,11 +17,12 @@ from gantry_render.engine.bricks import (
     Bricks,
     build_bricks,
     halve,
-    make_roomy,
+    halve_labels,
     mark_bricks,
     mark_cells,
     measure_distances,
     predict_bytes,
+    soften_labels,
 )
 from gantry_render.engine.jit import in_bands, plain
 from gantry_render.engine.mesh import draw_meshes
@@ -263,7 +263,7 @@ class CpuVolume:
         return Picture(picture, depth_mm)
 
     def _project(self, scene: Scene, preset: Preset, cancelled: Callable[[], bool] | None) -> Picture:
-        values = self.project(scene, 1 if preset.blend is Blend.MIP else -1, cancelled)
+        values = self.project(scene, 1 if preset.blend is Blend.MIP else -1, cancelled, enclosed_by=preset.enclosed_by)
         ramp, grey = (np.array(column) for column in zip(*preset.opacity, strict=True))
         weight = np.interp(values, ramp, grey).astype(np.float32)
         at, *channels = (np.array(column) for column in zip(*preset.colour, strict=True))
@@ -280,18 +280,34 @@ class CpuVolume:
             )
         return Picture(picture, depth_mm)
 
-    def project(self, scene: Scene, sign: int, cancelled: Callable[[], bool] | None = None) -> NDArray[np.float32]:
-        """Return the highest (1) or lowest (-1) value on each line of sight, (height, width), NaN beside the volume."""
+    def project(
+        self,
+        scene: Scene,
+        sign: int,
+        cancelled: Callable[[], bool] | None = None,
+        *,
+        enclosed_by: float | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the highest (1) or lowest (-1) value on each line of sight, (height, width), NaN where there is none.
+
+        With `enclosed_by` the lowest between two values of at least that.
+        """
         grid = self._grids[scene.tier]
         view, spread, near = _see(scene, grid)
         width, height = scene.frame_size
         values = np.empty((height, width), np.float32)
-        bound = grid.bricks.high_kji if sign > 0 else grid.bricks.low_kji
+        bound, other = grid.bricks.high_kji, grid.bricks.low_kji
+        if sign < 0:
+            bound, other = other, bound
+        wall = np.float32(0.0 if enclosed_by is None else (enclosed_by - self._intercept) / self._slope)
+        enclosed = (enclosed_by is not None and sign < 0, wall)
         numbers = (np.float32(sign), view, np.float32(grid.step_mm), np.float32(near), np.float32(spread))
         flat, shape, bricks = plain(grid.voxels), grid.voxels.shape, bound.shape
-        bound = bound.reshape(-1)
+        bounds = bound.reshape(-1), other.reshape(-1)
         in_bands(
-            lambda first, beyond: raycast.project_band(flat, shape, bound, bricks, *numbers, first, beyond, values),
+            lambda first, beyond: raycast.project_band(
+                flat, shape, *bounds, bricks, *enclosed, *numbers, first, beyond, values
+            ),
             height,
             cancelled=cancelled,
         )
@@ -372,11 +388,10 @@ def _to_16_bit(voxels_kji: NDArray[Any]) -> tuple[NDArray[np.int16], float, floa
 def _prepare_overlay(labels_kji: NDArray[np.uint8], stride: int) -> _Overlay:
     source = labels_kji
     if stride > 1:
-        labels_kji = labels_kji[tuple(slice(None, side // stride * stride, stride) for side in labels_kji.shape)]
+        labels_kji = halve_labels(labels_kji)
     thin = [(0, max(0, 2 - side)) for side in labels_kji.shape]
     labels = np.ascontiguousarray(np.pad(labels_kji, thin, mode="edge") if any(p for _, p in thin) else labels_kji)
-    soft = make_roomy(labels.shape, np.uint8)
-    uniform_filter((labels > 0).astype(np.uint8) * np.uint8(255), 3, output=soft, mode="nearest")
+    soft = soften_labels(labels)
     return _Overlay(source, plain(labels), soft.reshape(-1), mark_bricks(soft))
 
 

@@ -527,7 +527,10 @@ def project_band(  # noqa: PLR0917  # kernels take no objects
     voxels: Any,
     shape: Any,
     bound: Any,
+    other_bound: Any,
     bricks: Any,
+    is_enclosed: Any,
+    enclosed_by: Any,
     sign: Any,
     view: Any,
     step_mm: Any,
@@ -539,8 +542,9 @@ def project_band(  # noqa: PLR0917  # kernels take no objects
 ) -> None:
     """Write the highest (sign 1) or lowest (sign -1) sample along each ray of rows `first` to `beyond`; NaN: none.
 
-    `bound` is the bricks' highest or lowest voxel, flat, with room behind: bricks that cannot change the result are
-    crossed in one step.
+    `bound` is the bricks' highest or lowest voxel, `other_bound` the other one, flat, with room behind: bricks that
+    cannot change the result are crossed in one step. If `is_enclosed`, only what lies between two samples of at least
+    `enclosed_by` counts (sign -1): air around a body does not.
     """
     _, rows, columns = shape
     _, bricks_j, bricks_i = bricks
@@ -565,7 +569,9 @@ def project_band(  # noqa: PLR0917  # kernels take no objects
             ox, oy, oz = ox + begin * dx, oy + begin * dy, oz + begin * dz
             dx, dy, dz = dx * step, dy * step, dz * step
             ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
-            best = floats(-_FAR)
+            best, held = floats(-_FAR), floats(-_FAR)
+            entered = none()
+            wall = sign * enclosed_by
             n = ints(0)
             while either(active):
                 far = to_floats(n)
@@ -574,8 +580,15 @@ def project_band(  # noqa: PLR0917  # kernels take no objects
                 z = least(most(oz + far * dz, low_k), high_k)
                 i, j, k = to_ints(x), to_ints(y), to_ints(z)
                 bi, bj, bk = i >> SHIFT, j >> SHIFT, k >> SHIFT
-                bounds = to_floats(first_of(take_word(bound, (bk * bricks_j + bj) * bricks_i + bi, active), bound))
-                counts = active & (bounds * sign > best)
+                brick = (bk * bricks_j + bj) * bricks_i + bi
+                bounds = sign * to_floats(first_of(take_word(bound, brick, active), bound))
+                counts = active & (bounds > most(best, held))
+                if is_enclosed:
+                    walled = sign * to_floats(first_of(take_word(other_bound, brick, active), other_bound)) <= wall
+                    solid = but(active & (bounds <= wall), counts)
+                    entered = entered | solid
+                    best = pick(solid, most(best, held), best)
+                    counts = but((counts & entered) | (active & walled), solid)
                 leap = ints(0)
                 rest = but(active, counts)
                 if either(rest):
@@ -583,7 +596,13 @@ def project_band(  # noqa: PLR0917  # kernels take no objects
                 if either(counts):
                     u, v, w = x - to_floats(i), y - to_floats(j), z - to_floats(k)
                     value = sign * _sample(voxels, (k * rows + j) * columns + i, line, layer, u, v, w, counts)
-                    best = pick(counts, most(best, value), best)
+                    if is_enclosed:
+                        at_wall = counts & (value <= wall)
+                        entered = entered | at_wall
+                        held = pick(counts & entered, most(held, value), held)
+                        best = pick(at_wall, most(best, held), best)
+                    else:
+                        best = pick(counts, most(best, value), best)
                 n = n + leap + 1
                 active = active & (n <= count)
             write(out, 0, best)

@@ -1,7 +1,7 @@
 """Bricks never hide what can be seen."""
 
 import numpy as np
-from scipy.ndimage import distance_transform_cdt
+from scipy.ndimage import distance_transform_cdt, uniform_filter
 
 from gantry_render.engine.bricks import (
     EDGE,
@@ -9,9 +9,11 @@ from gantry_render.engine.bricks import (
     brick_shape,
     build_bricks,
     halve,
+    halve_labels,
     mark_bricks,
     mark_cells,
     measure_distances,
+    soften_labels,
 )
 
 
@@ -77,3 +79,20 @@ def test_all_cells_are_marked_when_a_brick_holds_a_segment() -> None:
     cells = mark_cells(voxels, measure_distances(build_bricks(voxels), ranges, marked), ranges, marked)
     assert cells[1, 2, 0] == 2**64 - 1
     assert (cells > 0).sum() == 1
+
+
+def test_labels_are_softened_as_by_a_box_when_sizes_are_odd() -> None:
+    labels = (np.random.default_rng(6).random((9, 11, 13)) > 0.6).astype(np.uint8) * np.uint8(7)
+    expected = uniform_filter((labels > 0).astype(np.float64) * 255, 3, mode="nearest")
+    soft = soften_labels(labels)
+    assert np.abs(soft - expected).max() <= 1
+    assert soften_labels(np.full((4, 5, 6), 3, np.uint8)).min() == 255
+    marks = mark_bricks(soft)
+    for k, j, i in np.ndindex(marks.shape):
+        part = soft[k * EDGE : k * EDGE + EDGE + 1, j * EDGE : j * EDGE + EDGE + 1, i * EDGE : i * EDGE + EDGE + 1]
+        assert marks[k, j, i] == part.any()
+
+
+def test_halved_labels_keep_the_highest_when_segments_are_thin() -> None:
+    labels = np.random.default_rng(8).integers(0, 5, (7, 8, 9)).astype(np.uint8)
+    assert np.array_equal(halve_labels(labels), labels[:6, :8, :8].reshape(3, 2, 4, 2, 4, 2).max(axis=(1, 3, 5)))
