@@ -22,6 +22,7 @@ from gantry_render.protocol import (
     ClientMessage,
     CloseCode,
     Drop,
+    Frame,
     Hello,
     Notice,
     Ping,
@@ -261,7 +262,6 @@ class Connection:
         return scheduler.is_cheap(work, pixels * entry.samples, self.session.link.is_low)
 
     def deliver(self, work: Work, drawn: Drawn | BaseException, now: float) -> None:
-        metrics = self._pod.metrics
         if isinstance(drawn, BaseException):
             is_wanted = not work.is_cancelled
             if isinstance(drawn, PackError) and drawn.code == "pack.absent":
@@ -280,6 +280,10 @@ class Connection:
         took_us = frame.render_us + frame.encode_us
         queued_us = max(0, int((now - work.asked_at) * 1e6) - took_us)
         self._put(frame.pack(queued_us))
+        self._loop.call_soon(self._count, work, frame, queued_us)
+
+    def _count(self, work: Work, frame: Frame, queued_us: int) -> None:
+        metrics = self._pod.metrics
         metrics.frames.labels(work.state.kind, f"T{int(frame.tier)}", work.urgency.name.lower()).inc()
         metrics.sent_bytes.inc(len(frame.payload))
         for stage, microseconds in (("render", frame.render_us), ("encode", frame.encode_us), ("queued", queued_us)):

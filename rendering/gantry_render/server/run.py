@@ -31,6 +31,8 @@ _SWITCH_S: Final = 0.0005
 """How long a drawing thread may keep the interpreter from the loop's thread."""
 
 _GRACE_S: Final = 3
+_GARBAGE_AFTER: Final = 20_000
+"""Objects between two looks for circles: hardly any are made, and a look in the midst of a frame delays it."""
 
 # mallopt's numbers (malloc.h).
 _M_TRIM_THRESHOLD: Final = -1
@@ -86,6 +88,7 @@ def serve(config: RenderConfig, *, control: ControlPlane | None = None, objects:
     sys.setswitchinterval(_SWITCH_S)
     keep_pages()
     gc.freeze()
+    gc.set_threshold(_GARBAGE_AFTER, 20, 50)
     if objects is None:
         if config.store is None:
             raise ValueError("neither objects nor a store")

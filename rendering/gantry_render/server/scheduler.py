@@ -14,8 +14,6 @@ from gantry_render.server.session import Session, Urgency, Work
 _INLINE_PIXELS: Final = 700_000
 """A grey picture of this size is drawn and encoded in about 2 ms: sooner than a thread is woken and answers."""
 
-_INLINE_AT_ONCE: Final = 2
-
 
 class Client(Protocol):
     """A session with what draws for it and takes its frames."""
@@ -96,28 +94,41 @@ class Scheduler:
 
     def _pump(self) -> None:
         self._is_pumping = True
-        inline = 0
         try:
-            for urgency in Urgency:
-                found = True
-                while found:
-                    found = False
-                    for client in list(self._due):
-                        now = time.monotonic()
-                        work = client.session.next_work(urgency, now)
-                        if work is None:
-                            continue
-                        found = True
-                        if client.is_cheap(work) and (inline < _INLINE_AT_ONCE or self._busy >= self._workers):
-                            inline += 1
-                            client.deliver(work, client.draw(work), time.monotonic())
-                        else:
-                            self._start(client, work)
+            if self._give_out():
+                # What was drawn leaves before the rest is looked at.
+                if not self._is_planned:
+                    self._is_planned = True
+                    self._loop.call_soon(self._pump_on)
+                return
             due, self._due = self._due, {}
             for client in due:
                 self._set_timer(client)
         finally:
             self._is_pumping = False
+
+    def _pump_on(self) -> None:
+        self._is_planned = False
+        self._pump()
+
+    def _give_out(self) -> bool:
+        """Start what can be started, most urgent first; True as soon as something was drawn inline."""
+        for urgency in Urgency:
+            found = True
+            while found:
+                found = False
+                for client in list(self._due):
+                    work = client.session.next_work(urgency, time.monotonic())
+                    if work is None:
+                        continue
+                    if client.is_cheap(work):
+                        # To the end of the line: others come first next time.
+                        self._due[client] = self._due.pop(client)
+                        client.deliver(work, client.draw(work), time.monotonic())
+                        return True
+                    found = True
+                    self._start(client, work)
+        return False
 
     def _start(self, client: Client, work: Work) -> None:
         self._busy += 1
