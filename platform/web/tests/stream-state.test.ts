@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { type StreamFacts, streamWord, volumeOffer } from "../src/layout/stream-state";
+import {
+  isRevoked,
+  isSignedOut,
+  type StreamFacts,
+  streamWord,
+  volumeOffer,
+} from "../src/layout/stream-state";
 
 const LIVE: StreamFacts = { state: "live", isSlow: false, reason: null, welcome: null };
 const welcome = (volume: object | null, no_volume_sentence = ""): StreamFacts => ({
@@ -40,4 +46,16 @@ test("the_page_says_nothing_when_all_is_well", () => {
   expect(streamWord({ ...LIVE, isSlow: true })?.sentence).toBe("Slow connection");
   expect(streamWord({ ...LIVE, state: "lost" })?.isBusy).toBe(true);
   expect(streamWord(refused)?.sentence).toBe("The series has no pixels.");
+});
+
+test.each([
+  ["session.absent", true, false],
+  ["session.signed_out", true, true],
+  ["agreement.not_in_force", true, false],
+  ["session.erased", true, false],
+  ["pack.no_pixels", false, false],
+  ["session.taken_over", false, false],
+])("the_right_to_look_has_ended_with_%s_%s", (code, isEnded, isHelpedBySigningIn) => {
+  expect(isRevoked({ state: "refused", reason: { code, sentence: "" } })).toBe(isEnded);
+  expect(isSignedOut(code)).toBe(isHelpedBySigningIn);
 });

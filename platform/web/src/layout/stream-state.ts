@@ -63,3 +63,14 @@ export function streamWord(stream: StreamFacts | null): StreamWord | null {
     return reason ? { tone: "bad", sentence: reason.sentence, isBusy: false } : null;
   return isSlow ? { tone: "warn", sentence: "Slow connection", isBusy: true } : null;
 }
+
+/** The reader's right to look has ended: signed out, no longer shared, the agreement suspended, the images erased. */
+export function isRevoked({ state, reason }: Pick<StreamFacts, "state" | "reason">): boolean {
+  const code = reason?.code ?? "";
+  return (
+    state === "refused" && /^(session\.(absent|erased|signed_out)|identity\.|agreement\.|access\.)/.test(code)
+  );
+}
+
+/** Signing in again helps. */
+export const isSignedOut = (code: string): boolean => /^(session\.signed_out|identity\.)/.test(code);

@@ -56,6 +56,7 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   overlayVersion = 0;
   #page: ViewerPageParts;
   #pool: ConnectionPool;
+  #views: CellView[] = [];
   #followed = new Set<RenderConnection>();
 
   constructor(page: ViewerPageParts) {
@@ -151,28 +152,34 @@ export class ViewerController implements ViewerCommands, CellHandlers {
     return [...names.filter(isOwn), ...names.filter((name) => !isOwn(name))];
   }
 
+  /** What each cell shows. Lists that say the same stay the same, so that only what changes is drawn again. */
   cellViews(): CellView[] {
     const { layout } = this;
-    return layout.cells.map((cell, at) => {
+    const before = this.#views;
+    this.#views = layout.cells.map((cell, at) => {
       const series = layout.seriesOf(cell);
       const here = this.findingsOn(cell.seriesUid);
+      const was = before[at];
+      const lines = layout.isMaximised || this.isPhone ? [] : layout.referencePlanesFor(at);
+      const meshes = cell.areMeshesShown && !this.isAiHidden ? this.meshesOf(series) : [];
       return {
         at,
         cell,
         series,
         connection: this.connectionOf(series),
-        overlay: this.overlays.itemsFor(here, this.hiddenIds, this.currentId),
-        marks: series ? marksOn(series, here) : [],
+        overlay: keepList(was?.overlay, this.overlays.itemsFor(here, this.hiddenIds, this.currentId)),
+        marks: keepList(was?.marks, series ? marksOn(series, here) : []),
         hasUnreviewed: here.some((finding) => finding.review.state === "unreviewed"),
         crosshair: layout.crosshairOf(cell),
-        referencePlanes: layout.isMaximised || this.isPhone ? [] : layout.referencePlanesFor(at),
-        meshes: cell.areMeshesShown && !this.isAiHidden ? this.meshesOf(series) : [],
+        referencePlanes: keepList(was?.referencePlanes, lines),
+        meshes: keepList(was?.meshes, meshes),
         tool: layout.toolOf(cell),
         color: layout.colorOf(at),
         isLinked: layout.isLinked(at),
         refusal: cell.mode === "stack" ? "" : this.offerOf(series).refusal,
       };
     });
+    return this.#views;
   }
 
   #studyChanged(): void {
@@ -518,4 +525,20 @@ function marksOn(series: Series, findings: readonly Finding[]): number[] {
     standing.flatMap((finding) => finding.slice_areas.map((slice) => slice.sop_instance_uid)),
   );
   return slicesOf(series).flatMap(({ instance }, at) => (uids.has(instance.sop_instance_uid) ? [at] : []));
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  if (typeof one !== "object" || typeof other !== "object" || !one || !other) return false;
+  const fields = Object.entries(one);
+  return (
+    fields.length === Object.keys(other).length &&
+    fields.every(([key, value]) => value === (other as Record<string, unknown>)[key])
+  );
+}
+
+/** The former list where the new one holds the same. */
+function keepList<T>(before: readonly T[] | undefined, after: readonly T[]): readonly T[] {
+  const isKept = before?.length === after.length && before.every((item, at) => isSame(item, after[at]));
+  return isKept ? before : after;
 }

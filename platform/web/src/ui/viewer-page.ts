@@ -7,7 +7,7 @@ import type { Finding, Series, Study } from "../api/types";
 import type { ReviewRequest } from "../findings/finding-row";
 import "../findings/findings-panel";
 import { isWhole } from "../findings/overlay-store";
-import { streamWord } from "../layout/stream-state";
+import { isRevoked, isSignedOut, streamWord } from "../layout/stream-state";
 import { slicesOf } from "../transport/stack";
 import type { TouchTool } from "../viewport/gestures";
 import type { ViewportMode } from "../viewport/modes";
@@ -30,8 +30,6 @@ import "./viewport-grid";
 import type { WindowChoice } from "./window-choices";
 
 const KEYS_OFF = "gantry.single-keys-off";
-/** The stream closes with these where the reader's session is over. */
-const ENDED = new Set(["session.ended", "session.signed_out", "close.4401"]);
 
 /** One study: pictures, AI outlines over them, findings beside them. What it does lies in its controller. */
 @customElement("gantry-viewer-page")
@@ -77,8 +75,8 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
   #sayEnd(): void {
     const { layout } = this.#viewer;
     const code = this.#viewer.connectionOf(layout.series)?.reason?.code ?? "";
-    if (ENDED.has(code) && !this.#isEndSaid) window.dispatchEvent(new CustomEvent(SIGNED_OUT));
-    this.#isEndSaid = ENDED.has(code);
+    if (isSignedOut(code) && !this.#isEndSaid) window.dispatchEvent(new CustomEvent(SIGNED_OUT));
+    this.#isEndSaid = isSignedOut(code);
   }
 
   get #toolbarState(): ToolbarState {
@@ -131,6 +129,8 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
       return html`<section class="stage">
         <div class="state muted" data-testid="no-images">${icon("layers")}${this.#whyNoImages(study)}</div>
       </section>`;
+    const connection = viewer.connectionOf(layout.series);
+    if (connection && isRevoked(connection)) return this.#renderRevoked(connection.reason?.sentence ?? "");
     return html`<section class="stage" aria-label="Images">
       <gantry-viewport-grid
         .layout=${layout.layout}
@@ -147,6 +147,23 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
         .isTextHidden=${viewer.isTextHidden}
       ></gantry-viewport-grid>
       ${this.#renderStream()}
+    </section>`;
+  }
+
+  /** In place of the pictures: they are not the reader's to see any more. */
+  #renderRevoked(sentence: string) {
+    const next = encodeURIComponent(location.pathname);
+    return html`<section class="stage">
+      <div class="state" role="alert" data-testid="revoked">
+        ${icon("shield")}
+        <h2>These images are no longer shown</h2>
+        <p class="muted">${sentence}</p>
+        <div class="row">
+          <a class="button" href="/accounts/login/?next=${next}">Sign in</a>
+          <a class="button" href=${bootstrap().urls.worklist}>Back to the worklist</a>
+          <button class="button" @click=${() => this.#viewer.wake()}>Try again</button>
+        </div>
+      </div>
     </section>`;
   }
 
