@@ -81,8 +81,8 @@ export class ConnectionPool {
     const isSmall = matchMedia("(pointer: coarse)").matches;
     return new RenderConnection({
       open: async (session) => {
-        const opening = sendJson<Opening>(url, { method: "POST", body: { session } });
-        await askForAvif();
+        const asking = sendJson<Opening>(url, { method: "POST", body: { session } });
+        const [opening] = await Promise.all([asking, askForAvif()]);
         return opening;
       },
       connect: (path) => {

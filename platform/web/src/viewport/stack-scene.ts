@@ -124,7 +124,10 @@ export class StackScene implements Scene {
   step(by: number): void {
     const last = this.#slices.length - 1;
     const next = Math.min(last, Math.max(0, this.#host.index + by));
-    if (next !== this.#host.index) this.#host.emit("index-change", next);
+    if (next === this.#host.index) return;
+    // Asked for before the page draws itself anew, which can take as long as the way to the pod.
+    if (this.#host.size.width > 0 && this.#streams(next)) this.#lookByStream(next);
+    this.#host.emit("index-change", next);
   }
 
   dragAt(): null {

@@ -86,6 +86,7 @@ export class Viewport extends LitElement implements SceneHost {
   });
   #frame = 0;
   #announced = { plane: "", loaded: "", view: "" };
+  #newsTimer: ReturnType<typeof setTimeout> | undefined;
   #probing: Point | null = null;
   #probeTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -283,7 +284,16 @@ export class Viewport extends LitElement implements SceneHost {
 
   override updated(): void {
     cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => this.#draw());
+    this.#frame = requestAnimationFrame(() => {
+      this.#draw();
+      // The page answers news by drawing itself anew: the picture goes first.
+      clearTimeout(this.#newsTimer);
+      this.#newsTimer = setTimeout(() => this.#tellNews());
+    });
+  }
+
+  #tellNews(): void {
+    if (!this.isConnected) return;
     const status = this.#scene.status();
     this.#announce("loaded", "loaded-change", {
       loaded: status.loaded.filter(Boolean).length,
