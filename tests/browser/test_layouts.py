@@ -136,6 +136,22 @@ def test_planes_and_volume_are_painted_when_a_volume_layout_is_chosen(
     reader.page.screenshot(path=pictures / f"layout-{name}.png")
 
 
+def test_the_other_planes_go_through_the_place_when_the_crosshair_is_set(reader: Reader) -> None:
+    open_volume_layout(reader, "mpr")
+    labels = [cells(reader).nth(at).get_by_test_id("slice-label") for at in range(3)]
+    for label in labels:
+        expect(label).to_contain_text("/", timeout=LONG_MS)
+    expect(cells(reader).first.get_by_test_id("viewport")).to_have_attribute("data-source", "stream", timeout=LONG_MS)
+    axial, *before = [label.inner_text() for label in labels]
+    reader.page.keyboard.press("x")
+    box = cells(reader).first.bounding_box()
+    assert box is not None
+    reader.page.mouse.click(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.55)
+    for label, was in zip(labels[1:], before, strict=True):
+        expect(label).not_to_have_text(was)
+    expect(labels[0]).to_have_text(axial)
+
+
 def test_only_cells_of_one_frame_of_reference_follow_when_one_is_scrolled(reader: Reader) -> None:
     lay_out(reader, "1x3")
     reader.page.keyboard.press("Home")

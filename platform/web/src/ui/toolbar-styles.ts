@@ -87,7 +87,28 @@ export const toolbarStyles = css`
       display: inline-flex;
     }
   }
+  /* One row down to a small laptop: the pictures must not jump when another viewport has other tools. */
+  @media (max-width: 1420px) {
+    .bar {
+      gap: 0;
+    }
+    .rule {
+      display: none;
+    }
+    .mode {
+      --menu-word: none;
+    }
+    select.input {
+      max-width: 126px;
+    }
+    .fade input {
+      width: 48px;
+    }
+  }
   @media ${phone} {
+    .mode {
+      --menu-word: inline;
+    }
     .bar {
       flex-wrap: nowrap;
       padding: 2px 28px 2px 4px;

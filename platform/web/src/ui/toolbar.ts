@@ -189,7 +189,7 @@ export class Toolbar extends LitElement {
 
   #renderMode() {
     const { cell, offer } = this.state;
-    return html`<gantry-menu .isBrief=${true} name="View as" icon="cube" word=${MODE_WORDS[cell.mode]} testId="mode-menu">
+    return html`<gantry-menu class="mode" .isBrief=${true} name="View as" icon="cube" word=${MODE_WORDS[cell.mode]} testId="mode-menu">
       <div class="list">
         ${MODES.map(([mode, word]) =>
           this.#choice(

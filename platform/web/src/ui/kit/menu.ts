@@ -24,6 +24,9 @@ export class Menu extends LitElement {
         gap: 4px;
         padding: 0 8px;
       }
+      .word {
+        display: var(--menu-word, inline);
+      }
       .button .icon:last-child {
         margin-left: -2px;
       }
