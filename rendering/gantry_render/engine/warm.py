@@ -28,7 +28,9 @@ def warm_engine() -> Iterator[str]:
     for tier in Tier:
         loaded.render(replace(scene, tier=tier))
     yield "segments and findings"
-    loaded.render(replace(scene, overlay=LabelOverlay(labels, {1: (1.0, 0.0, 0.0, 0.8)}), meshes=[mesh]))
+    overlay = LabelOverlay(labels, {1: (1.0, 0.0, 0.0, 0.8)})
+    for tier in Tier:
+        loaded.render(replace(scene, tier=tier, overlay=overlay, meshes=[mesh]))
     yield "projections"
     for name in ("CT-MIP", "CT-MinIP"):
         loaded.render(replace(scene, preset=get_preset(name)))
