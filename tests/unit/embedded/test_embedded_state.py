@@ -55,6 +55,8 @@ def test_render_service_is_given_no_key_of_the_control_plane(tmp_path: Path) -> 
     assert theirs["GANTRY_RENDER__TICKET_PUBLIC_KEY"] == key.public_key().public_bytes_raw().hex()
     assert ours["GANTRY_RENDER__URL"] == f"unix:{theirs['GANTRY_RENDER__SOCKET']}"
     assert len(theirs["GANTRY_RENDER__SOCKET"]) < 100
+    stack.fallbacks["Rendering"] = "It did not start."
+    assert stack.settings()["GANTRY_RENDER__URL"] == ""
 
 
 def test_the_folder_is_held_once_when_two_want_it(tmp_path: Path) -> None:
