@@ -131,10 +131,15 @@ export class SliceLoader {
     this.look(this.#index, this.#window, this.#scale);
   }
 
-  close(): void {
+  /** Fetch nothing more; what is there stays, for it may be on the screen. */
+  pause(): void {
     clearTimeout(this.#settle);
     for (const flight of this.#flights.values()) flight.abort.abort();
     this.#flights.clear();
+  }
+
+  close(): void {
+    this.pause();
     this.#pictures.clear();
     this.#decoded.clear();
   }

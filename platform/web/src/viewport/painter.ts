@@ -38,8 +38,11 @@ export class Painter {
     context.setTransform(a, b, c, d, e - (a + c) / 2, f - (b + d) / 2);
     context.imageSmoothingEnabled = look.isSmooth;
     context.imageSmoothingQuality = "medium";
-    for (const { bitmap, region, window } of layers)
+    for (const { bitmap, region, window } of layers) {
+      // Closed meanwhile, for instance with the loader that it came from.
+      if (bitmap.width === 0) continue;
       context.drawImage(this.#inWindow(bitmap, window, look), region[0], region[1], region[2], region[3]);
+    }
     if (look.isInverted) {
       context.globalCompositeOperation = "difference";
       context.fillStyle = "#fff";

@@ -290,8 +290,9 @@ export class StackScene implements Scene {
     const affine = this.#affine(index);
     const frame = this.#frames[index];
     if (!matrix || !affine || frame === undefined || !this.#view) return;
-    this.#loader?.close();
-    this.#loader = null;
+    // Its picture may be on the screen until the first frame is.
+    this.#loader?.pause();
+    this.#restWanted = "";
     const state: StackState = {
       kind: "stack",
       frame,
@@ -370,6 +371,9 @@ export class StackScene implements Scene {
     if (shown) {
       clearTimeout(this.#blank);
       this.#turn += 1;
+      this.#rest = null;
+      this.#loader?.close();
+      this.#loader = null;
       this.#error = null;
       this.#isLoading = false;
       const found = windowOf(shown);
