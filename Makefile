@@ -28,9 +28,13 @@ check: ## Lint, types and contracts, Python and TypeScript
 		echo "· $$step"; .venv/bin/$$step || failed=1; done; \
 	echo "· npm run check"; $(BOOTSTRAP) npm run check || failed=1; test -z "$$failed"
 
+# What is alone first, then what needs a stack and a browser; a bench says what it lacks and leaves that out.
+BENCHES = vault parse render_engine volume_load render_slice sessions stow_ingest study_to_findings drag scroll
 bench: ## Run the benchmarks (NAME=… for one)
 	@$(BOOTSTRAP) dev
-	@for file in tests/bench/bench_$(or $(NAME),*).py; do .venv/bin/python "$$file" || exit 1; done
+	@failed=; for name in $(or $(NAME),$(BENCHES)); do \
+		.venv/bin/python tests/bench/bench_$$name.py || failed=1; done; \
+	.venv/bin/python scripts/benchmarks.py; test -z "$$failed"
 
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"

@@ -36,12 +36,11 @@ PICTURE = "[data-testid=viewport]"
 Painted = list[dict[str, Any]]
 
 
-def scroll(page: Page, place: int, slices: int, idle_ms: float) -> dict[str, Painted]:
+def scroll(page: Page, place: int, slices: int, *, settles_ms: float, idle_ms: float) -> dict[str, Painted]:
     """Drive a page that shows a slice; return what it painted, by the way it was driven."""
     chance = random.Random(5)
     found: dict[str, Painted] = {"jumps": [], "slow": [], "fast": []}
     for _ in range(JUMPS):
-        page.wait_for_timeout(idle_ms)
         painted(page)
         goal = place
         while abs(goal - place) < 40:
@@ -49,17 +48,17 @@ def scroll(page: Page, place: int, slices: int, idle_ms: float) -> dict[str, Pai
         before = page.evaluate("performance.now()")
         jump(page, goal - place)
         assert wait_painted(page, f"one.start >= {before}"), "nothing was painted after a jump"
-        page.wait_for_timeout(idle_ms)
+        page.wait_for_timeout(settles_ms)
         shown = [one for one in painted(page) if one["start"] >= before]
         found["jumps"] += [{**one, "is_first": number == 0} for number, one in enumerate(shown)]
         place = goal
     # Room for fifty notches downwards.
     jump(page, 10 - place)
     for name, every_ms in (("slow", SLOW_MS), ("fast", FAST_MS)):
-        page.wait_for_timeout(2 * idle_ms)
+        page.wait_for_timeout(idle_ms)
         painted(page)
         turn_wheel(page, NOTCHES, every_ms)
-        page.wait_for_timeout(2 * idle_ms)
+        page.wait_for_timeout(idle_ms)
         found[name] = painted(page)
     return found
 
@@ -75,7 +74,7 @@ def look_ours(stack: BenchStack, series: BenchSeries, link: str) -> tuple[dict[s
         box = page.locator(PICTURE).first.bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        return scroll(page, place, series.slices, 1500.0), opened
+        return scroll(page, place, series.slices, settles_ms=1500.0, idle_ms=2500.0), opened
 
 
 def look_peer(folder: Path, media_type: str, slices: int, link: str) -> dict[str, Painted]:
@@ -86,7 +85,7 @@ def look_peer(folder: Path, media_type: str, slices: int, link: str) -> dict[str
         assert wait_painted(page, "true"), "the baseline shows no slice"
         page.mouse.move(256, 256)
         # Long enough for the largest of its frames on the thinnest link.
-        return scroll(page, 0, slices, 2500.0 if link == "2G" else 800.0)
+        return scroll(page, 0, slices, settles_ms=300.0, idle_ms=2500.0 if link == "2G" else 800.0)
 
 
 def times_ms(found: Painted) -> list[float]:
