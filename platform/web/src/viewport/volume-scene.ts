@@ -79,7 +79,7 @@ export class VolumeScene extends StreamScene implements Scene {
       kind: "volume",
       camera: this.#camera,
       size: [Math.max(1, Math.round(width * least)), Math.max(1, Math.round(height * least))],
-      preset: presets.includes(host.preset) ? host.preset : (presets[0] ?? host.preset),
+      preset: presets.includes(host.preset) ? host.preset : presetFor(host.series?.modality ?? "", presets),
       window_shift: shift,
       window_scale: factor,
       crop_low_ijk: host.crop?.low ?? null,
@@ -328,6 +328,12 @@ export class VolumeScene extends StreamScene implements Scene {
       word: "Volume",
     };
   }
+}
+
+/** The first preset made for the modality: one of CT shows nothing of an MR. */
+function presetFor(modality: string, presets: readonly string[]): string {
+  const prefix = modality === "PT" ? "PET" : modality;
+  return presets.find((name) => name.startsWith(`${prefix}-`)) ?? presets[0] ?? "";
 }
 
 const unitAlong = (axis: number): Vec3 => (axis === 0 ? [1, 0, 0] : axis === 1 ? [0, 1, 0] : [0, 0, 1]);
