@@ -21,7 +21,7 @@ ROWS: Final = (
     ("First slice after opening, 555 × 512 × 512, nothing in memory", ("volume_first_slice",)),
     ("The whole volume, 555 × 512 × 512", ("volume_load_ct",)),
     ("The whole volume, 96 × 1996 × 2457", ("volume_load_large",)),
-    ("Rendered CT slice, 512², JPEG q90, one client on loopback", ("render_slice",)),
+    ("Rendered CT slice, 512², JPEG q90, one client on loopback", ("render_slice", "render_proxied")),
     (
         "Bone, pelvis, 512²: settled, likeness, moving, first frame",
         (

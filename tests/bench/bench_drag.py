@@ -163,8 +163,7 @@ def turn_peer(folder: Path, kept: Path) -> dict[str, Any]:
         assert wait_painted(page, "true", 30_000), "trame shows nothing"
         page.wait_for_timeout(2000)
         painted(page)
-        for path in kept.iterdir():
-            (kept / path.name).rename(kept.parent / f"before-{path.name}")
+        (kept / "begun").touch()
         before = proxy.bytes_down
         drag(page, 8 + SIDE / 2, 8 + SIDE / 2)
         found = painted(page)
@@ -200,8 +199,8 @@ def judge_ours(volume: Volume, kept: list[tuple[dict[str, Any], bytes]]) -> dict
 
 def judge_peer(volume: Volume, kept: Path) -> tuple[dict[str, float], list[Scene]]:
     """Compare trame's frames with VTK's settled pictures; return also the scenes."""
-    over = (kept / "over").stat().st_mtime
-    frames = [path for path in sorted(kept.glob("*.jpg")) if path.stat().st_mtime < over][5:]
+    begun, over = ((kept / name).stat().st_mtime for name in ("begun", "over"))
+    frames = [path for path in sorted(kept.glob("*.jpg")) if begun < path.stat().st_mtime < over][3:]
     frames = frames[:: max(1, len(frames) // JUDGED)][:JUDGED]
     scenes = []
     for path in frames:

@@ -44,13 +44,9 @@ def quantile(values: list[float], share: float) -> float:
     return float(np.quantile(values, share))
 
 
-def ask_ours(stream: ThinStream, frame: int) -> tuple[float, Frame]:
-    """Return seconds from the state to the frame's last byte, and the frame."""
-    state = StackState(frame, (SIDE, SIDE), voi=Voi("window", CENTER, WIDTH))
-    begun = stream.look(state, moving=True)
-    arrived, got = stream.frame()
-    stream.acknowledge(got)
-    return arrived - begun, got
+def state_of(frame: int) -> StackState:
+    """Return the state that shows a slice as the peer is asked for it."""
+    return StackState(frame, (SIDE, SIDE), voi=Voi("window", CENTER, WIDTH))
 
 
 def main() -> None:
@@ -91,10 +87,10 @@ def measure(
     with ThinStream(pod.port, path, ours.ticket(series), origin=ORIGIN) as stream:
         # Every frame is decoded once, every file read once, and the stream has learned that the link is fast.
         for number in [*range(len(places)), *order[-WARM:]]:
-            ask_ours(stream, number)
+            stream.ask(state_of(number))
             http.get(peer.rendered_path(uids[places[number]], CENTER, WIDTH, QUALITY), "image/jpeg")
         for number in order:
-            seconds, frame = ask_ours(stream, number)
+            seconds, frame = stream.ask(state_of(number))
             assert (frame.media_type, frame.tier, frame.width, frame.height) == (MediaType.JPEG, Tier.T2, SIDE, SIDE)
             assert frame.place == number
             mine.append(1e3 * seconds)

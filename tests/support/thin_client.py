@@ -130,6 +130,13 @@ class ThinStream:
             else:
                 assert message["type"] != "bye", message
 
+    def ask(self, state: State) -> tuple[float, Frame]:
+        """Return seconds from sending a state, which moves, to its picture's last byte, and the picture."""
+        begun = self.look(state, moving=True)
+        arrived, frame = self.frame()
+        self.acknowledge(frame)
+        return arrived - begun, frame
+
     def acknowledge(self, frame: Frame) -> None:
         """Say that a frame is on the screen."""
         self.send(Ack(frame.seq, painted=True))

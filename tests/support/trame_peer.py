@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import itertools
 import json
 import subprocess
 import sys
@@ -79,9 +80,10 @@ def serve(folder: Path, port: int, kept: Path | None, target_fps: float, throttl
 
 def _keep(handler: Any, renderer: Any, kept: Path) -> None:
     """Write down every frame that goes out and the camera of that time."""
-    send, cameras = handler.push, []
-    rca = handler._rca
-    render = rca._render
+    send = handler.push
+    cameras: list[list[float]] = []
+    numbers = itertools.count()
+    render = handler._rca._render
 
     def note() -> None:
         render()
@@ -89,13 +91,14 @@ def _keep(handler: Any, renderer: Any, kept: Path) -> None:
         cameras.append([*camera.GetPosition(), *camera.GetFocalPoint(), *camera.GetViewUp(), camera.GetParallelScale()])
 
     def push(content: bytes, meta: dict[str, Any]) -> None:
-        number = len(list(kept.glob("*.jpg")))
-        (kept / f"{number:05}.jpg").write_bytes(content)
         # Frames leave in the order in which they were drawn.
+        number = next(numbers)
         (kept / f"{number:05}.json").write_text(json.dumps({"camera": cameras[number], **meta}), encoding="utf-8")
+        (kept / f"{number:05}.jpg").write_bytes(content)
         send(content, meta)
 
-    rca._render, handler.push = note, push
+    handler._rca._render = note
+    handler._scheduler.set_push_callback(push)
 
 
 class TramePeer:
@@ -116,7 +119,7 @@ class TramePeer:
     def __enter__(self) -> Self:
         from embedded_stack import wait_until
 
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(self._answers, "trame answers", 60.0)
         return self
 
