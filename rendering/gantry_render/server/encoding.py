@@ -13,6 +13,9 @@ from gantry_render.protocol import MediaType, Tier
 _QUALITY: Final = {Tier.T0: 40, Tier.T1: 50, Tier.T2: 90}
 _AVIF_QUALITY: Final = 75
 """A third fewer bytes than JPEG q90 for 12 ms at 512 x 512 (AVIF speed 10)."""
+_AVIF_MOVING_QUALITY: Final = 44
+"""At 256 x 256 of chest CT as good as JPEG q40 (PSNR) in a third fewer bytes, for 3 ms: 20 ms of a 750 kbit/s link."""
+
 _AVIF_FROM_PIXELS: Final = 128 * 128
 _WEBP_QUALITY: Final = 90
 
@@ -38,8 +41,11 @@ def encode(
             return MediaType.WEBP, encode_image(pixels, "image/webp", lossless=True)
         return MediaType.PNG, encode_image(pixels, "image/png")
     quality = _QUALITY.get(tier, _QUALITY[Tier.T2])
-    if tier >= Tier.T2 and is_low and "image/avif" in accept and pixels.size >= _AVIF_FROM_PIXELS:
-        return MediaType.AVIF, encode_image(pixels, "image/avif", _AVIF_QUALITY)
+    if is_low and "image/avif" in accept and pixels.size >= _AVIF_FROM_PIXELS:
+        if tier >= Tier.T2:
+            return MediaType.AVIF, encode_image(pixels, "image/avif", _AVIF_QUALITY)
+        if tier is Tier.T0 and pixels.ndim == 2:
+            return MediaType.AVIF, encode_image(pixels, "image/avif", _AVIF_MOVING_QUALITY)
     if prefers_webp(accept) and tier >= Tier.T2:
         return MediaType.WEBP, encode_image(pixels, "image/webp", _WEBP_QUALITY)
     return MediaType.JPEG, encode_image(pixels, "image/jpeg", quality)

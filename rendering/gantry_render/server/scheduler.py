@@ -157,7 +157,7 @@ class Scheduler:
 
 
 def is_cheap(work: Work, pixels: int, is_low: bool) -> bool:
-    """Whether a picture of so many source pixels is made in about 2 ms: grey, to JPEG."""
+    """Whether a picture of so many source pixels is made in about 2 ms: to JPEG, as on all but slow links."""
     if not isinstance(work.state, StackState) or work.tier is Tier.T3:
         return False
-    return pixels <= _INLINE_PIXELS and not (is_low and work.tier is Tier.T2)
+    return pixels <= _INLINE_PIXELS and not is_low

@@ -173,6 +173,11 @@ class Session:
             for shown in self._views.values()
             if shown.best < _goal(shown.wanted) and self._settles_at(shown) > now
         ]
+        waits += [
+            self._prefetches_at(shown) - now
+            for shown in self._views.values()
+            if shown.wanted.prefetch and self._prefetches_at(shown) > now
+        ]
         wait = self.link.wait_s(now)
         if wait:
             waits.append(wait)
@@ -255,7 +260,7 @@ class Session:
                 return None
             tier = Tier.T3 if wanted.quality == "lossless" else Tier.T2
             return self._work(shown, wanted.state, tier, urgency)
-        if shown.best == _NOTHING:
+        if shown.best == _NOTHING or self._prefetches_at(shown) > now:
             return None
         for place in wanted.prefetch:
             if place in shown.sent_ahead:
@@ -278,6 +283,14 @@ class Session:
     def _make(shown: _Shown, state: State, tier: Tier, urgency: Urgency, place: float) -> Work:
         wanted = shown.wanted
         return Work(wanted.view, wanted.state_id, state, Tier(tier), urgency, shown.changed_at, place)
+
+    def _prefetches_at(self, shown: _Shown) -> float:
+        """Return from when places ahead may be sent.
+
+        On a slow link a scroll that just missed is likely to miss again, and a frame under way would delay that one; a
+        scroll that met what the client holds leaves the link free.
+        """
+        return shown.changed_at + _SETTLE_AFTER_S if shown.is_drawn and self.link.is_low else 0.0
 
     @staticmethod
     def _settles_at(shown: _Shown) -> float:

@@ -30,6 +30,6 @@ def warm_up() -> None:
     for dtype in (np.int16, np.float32):
         volume = Volume(np.zeros((4, 4, 4), dtype), np.eye(4))
         sample_plane(volume, orthogonal_plane(volume, "axial", (1.0, 1.0, 1.0), slab_mm=1.0, mode=SlabMode.MIP))
-    for media_type in ("image/jpeg", "image/png", "image/webp"):
+    for media_type in ("image/jpeg", "image/png", "image/webp", "image/avif"):
         encode_image(np.zeros((16, 16), np.uint8), media_type)
         encode_image(np.zeros((16, 16, 3), np.uint8), media_type)

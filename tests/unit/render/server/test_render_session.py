@@ -290,3 +290,27 @@ def test_a_repeated_state_brings_no_second_motion_frame() -> None:
     table.now += 0.2
     settled = table.send_next()
     assert settled is not None and settled.state_id == 2
+
+
+def test_prefetch_waits_after_a_miss_when_the_link_is_slow() -> None:
+    table = Table()
+    table.look(STACK)
+    for frame in range(6, 9):
+        # 6 kB in 80 ms: less than 1 Mbit/s.
+        sent = table.send_next(acknowledge=False)
+        assert sent is not None
+        table.now += 0.08
+        table.session.acknowledge(sent.seq, True, table.now)
+        table.look(replace(STACK, frame=frame), moving=True, prefetch=(9.0,))
+    assert table.session.link.is_low
+    table.send_next()
+    assert table.next() is None
+    wait = table.session.wake_s(table.now)
+    assert wait is not None
+    table.now += wait
+    ahead = table.send_next()
+    assert ahead is not None and FrameFlag.PREFETCHED in ahead.flags
+    # A place that the client holds leaves the link free: on with what lies beyond.
+    table.look(replace(STACK, frame=9), moving=True, holds=0, prefetch=(10.0,))
+    beyond = table.next()
+    assert beyond is not None and beyond.urgency is Urgency.PREFETCH
