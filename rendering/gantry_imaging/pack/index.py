@@ -433,7 +433,10 @@ class _Parser:
             all(one.samples == 1 and one.chunk is not None and one.shape == shape[1:] for one in index.frames), "slices"
         )
         _require(len(index.lps_from_ijk) == 16 and max(map(abs, index.lps_from_ijk)) < 1e9, "affine")
-        Volume(np.zeros((1, 1, 1), np.int16), np.array(index.lps_from_ijk).reshape(4, 4))
+        affine = np.array(index.lps_from_ijk).reshape(4, 4)
+        for scale in (1, 2 ** len(index.levels)):
+            # Neither the volume nor its coarsest level may have a geometry that a Volume refuses.
+            Volume(np.zeros((1, 1, 1), np.int16), affine * np.array([*[scale] * 3, 1]))
         shapes = [shape, *(level.shape_kji for level in index.levels)]
         _require(all(smaller == halved(larger) for larger, smaller in pairwise(shapes)), "levels")
         _require(index.bricks is None or index.bricks.shape_kji == brick_shape(shape), "bricks")

@@ -166,6 +166,15 @@ def test_nothing_is_allocated_by_a_number_that_cannot_be(change: dict[str, Any])
         Pack.open(MemoryPack(_with_index(zlib.compress(json.dumps(document).encode()))))
 
 
+def test_grid_that_only_its_coarsest_level_bursts_is_refused() -> None:
+    document = copy.deepcopy(DOCUMENT)
+    assert document["levels"]
+    document["lps_from_ijk"][0] = 999_999.0
+    with pytest.raises(PackError) as refusal:
+        Pack.open(MemoryPack(_with_index(zlib.compress(json.dumps(document).encode()))))
+    assert refusal.value.code == "pack.corrupt"
+
+
 def test_index_that_inflates_without_end_is_refused() -> None:
     with pytest.raises(PackError) as refusal:
         Pack.open(MemoryPack(_with_index(zlib.compress(b" " * (200 << 20), 9))))
