@@ -312,6 +312,19 @@ async def test_sessions_are_handed_over_when_the_pod_is_told_to_end(peer: Render
     assert session in peer.control.released
 
 
+async def test_a_session_goes_on_elsewhere_when_its_pod_is_killed(peer: RenderPeer, series: PeerSeries) -> None:
+    session = "00000000-0000-4000-8000-000000000004"
+    with peer.start_pod() as killed, peer.start_pod() as staying:
+        async with await peer.connect(killed, series, session=session) as client:
+            await client.look(STACK)
+            await client.next_frame()
+            killed.process.kill()
+            assert await client.closed() == (1006, None)  # no last word: the viewer goes by the broken socket
+        async with await peer.connect(staying, series, session=session) as client:
+            await client.look(StackState(3, (64, 48)))
+            assert (await client.next_frame()).place == 3
+
+
 # The store.
 
 

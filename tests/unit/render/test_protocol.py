@@ -133,7 +133,8 @@ def test_no_mutation_of_a_message_escapes_as_another_error(
 ) -> None:
     raw = json.loads(dump_message(message))
     for at, value in changes:
-        inner = raw["state"] if "state" in raw and at % 2 and isinstance(raw["state"], dict) else raw
+        state = raw.get("state")
+        inner = state if state and at % 2 and isinstance(state, dict) else raw
         keys = list(inner)
         inner[keys[at % len(keys)]] = value
     with contextlib.suppress(ProtocolError):
