@@ -84,6 +84,7 @@ class ThinStream:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = bytearray()
         self._state_id = 0
+        self._arrived_at = 0.0
         fields = {
             "Host": origin.partition("//")[2],
             "Origin": origin,
@@ -122,9 +123,8 @@ class ThinStream:
         """Return the next frame of the newest state, and when its last byte was here; acknowledges only older ones."""
         while True:
             message = self.message()
-            arrived = time.perf_counter()
             if isinstance(message, Frame) and message.state_id == self._state_id:
-                return arrived, message
+                return self._arrived_at, message
             if isinstance(message, Frame):
                 self.acknowledge(message)
             else:
@@ -180,6 +180,7 @@ class ThinStream:
             size = int.from_bytes(self._received[2:at], "big")
         while len(self._received) < at + size:
             self._read()
+        self._arrived_at = time.perf_counter()
         part = bytes(self._received[at : at + size])
         first = self._received[0]
         del self._received[: at + size]
