@@ -340,7 +340,7 @@ def test_nothing_is_shown_any_more_when_the_reader_signs_out(sit_down: SitDown, 
     other.get_by_role("button", name="Sign out").click()
     other.wait_for_url("**/accounts/login/**")
     # The page that is still open is told within seconds; nothing new opens.
-    expect(reader.page.get_by_role("link", name="Sign in")).to_be_visible(timeout=LONG_MS)
+    expect(reader.page.locator("gantry-dialog").get_by_role("link", name="Sign in")).to_be_visible(timeout=LONG_MS)
     other.goto(address)
     expect(other.locator("input[name=password]")).to_be_visible()
     answer = reader.context.request.post("/t/north/api/v1/worklist/search", data={})
