@@ -157,7 +157,7 @@ export const viewportStyles = css`
     .start {
       left: 10px;
     }
-    /* One line beneath the series, so that the letters stay free. */
+    /* Beneath the series, so that the letters stay free. */
     .top.start {
       max-width: 40%;
       white-space: nowrap;
@@ -172,8 +172,9 @@ export const viewportStyles = css`
       right: auto;
       left: 10px;
       display: flex;
+      flex-wrap: wrap;
       max-width: calc(100% - 50px);
-      gap: 6px;
+      gap: 4px 6px;
     }
     :host([data-side]) .top.end {
       top: 84px;

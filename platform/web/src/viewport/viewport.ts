@@ -359,8 +359,7 @@ export class Viewport extends LitElement implements SceneHost {
       ${
         this.hasUnreviewed
           ? html`<span class="chip ai" data-testid="ai-tag">
-              ${icon("spark", "small")}<span class="long">${this.isAiHidden ? "AI hidden, not reviewed" : "AI, not reviewed"}</span>
-              <span class="short">${this.isAiHidden ? "AI hidden" : "AI"}</span>
+              ${icon("spark", "small")}${this.isAiHidden ? "AI hidden, not reviewed" : "AI, not reviewed"}
             </span>`
           : nothing
       }
