@@ -340,7 +340,7 @@ def _commit(writer: SealedWriter) -> ObjectRef:
 
 
 def _control_app(peer: RenderPeer) -> Starlette:
-    """Return the control plane's internal endpoints, as CONTRACT has them, over the one in memory."""
+    """Return the control plane's internal endpoints, as ADR 0012 has them, over the one in memory."""
 
     async def redeem(request: Request) -> Response:
         body = await _body(peer, request)
