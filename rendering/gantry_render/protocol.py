@@ -257,10 +257,15 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A frame was painted, or dropped unseen."""
+    """A frame was painted, or dropped unseen.
+
+    `held_ms`: how long it lay with the client before that. What the link bears is learned without it: a page that
+    paints slowly is no slow link.
+    """
 
     seq: int
     painted: bool = True
+    held_ms: int = 0
     type: Literal["ack"] = "ack"
 
 
@@ -750,7 +755,7 @@ _PARSERS: Final[Mapping[str, Callable[[_Reader], ClientMessage]]] = {
     "hello": _parse_hello,
     "view": _parse_view,
     "drop": lambda raw: Drop(raw.whole("view", 0, MAX_VIEWS - 1)),
-    "ack": lambda raw: Ack(raw.whole("seq", 0, 0xFFFFFFFF), raw.flag("painted")),
+    "ack": lambda raw: Ack(raw.whole("seq", 0, 0xFFFFFFFF), raw.flag("painted"), raw.whole("held_ms", 0, 3_600_000, 0)),
     "probe": _parse_probe,
     "ping": lambda raw: Ping(),
 }

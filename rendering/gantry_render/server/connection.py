@@ -222,7 +222,7 @@ class Connection:
     def _obey(self, message: ClientMessage) -> None:
         now = time.monotonic()
         if isinstance(message, Ack):
-            self.session.acknowledge(message.seq, message.painted, now)
+            self.session.acknowledge(message.seq, message.painted, now, message.held_ms / 1000)
             self._tell_link(now)
             self._pod.scheduler.kick(self)
         elif isinstance(message, View):

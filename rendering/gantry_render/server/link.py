@@ -97,11 +97,15 @@ class Link:
         if tier in self._bytes:
             self._bytes[tier] = int(_KEEPS * self._bytes[tier] + (1 - _KEEPS) * size)
 
-    def acked(self, seq: int, now: float) -> bool:
-        """Take an acknowledgement; False for a frame that is not in flight."""
+    def acked(self, seq: int, now: float, held_s: float = 0.0) -> bool:
+        """Take an acknowledgement; False for a frame that is not in flight.
+
+        `held_s`: how long the client kept the frame before it acknowledged, as it says; believed as far as it can be.
+        """
         sent = self._in_flight.pop(seq, None)
         if sent is None:
             return False
+        now = max(sent.at, now - held_s)
         elapsed = now - sent.at
         self._learn_round_trip(elapsed, sent, now)
         # A frame begins to pass when the frame before it has passed, at the earliest half a round trip after it left;

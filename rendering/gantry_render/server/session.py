@@ -139,8 +139,11 @@ class Session:
         if shown is not None and shown.busy is not None:
             shown.busy.is_cancelled = True
 
-    def acknowledge(self, seq: int, is_painted: bool, now: float) -> bool:
-        """Take an acknowledgement; False for a frame that was never sent, or acknowledged before."""
+    def acknowledge(self, seq: int, is_painted: bool, now: float, held_s: float = 0.0) -> bool:
+        """Take an acknowledgement; False for a frame that was never sent, or acknowledged before.
+
+        `held_s`: how long the frame lay with the client before it was painted or dropped.
+        """
         ahead = self._prefetched.pop(seq, None)
         if ahead is not None:
             shown, place = ahead
@@ -149,7 +152,7 @@ class Session:
                     shown.sent_ahead[place] = 0
                 else:
                     del shown.sent_ahead[place]
-        return self.link.acked(seq, now)
+        return self.link.acked(seq, now, held_s)
 
     def next_work(self, urgency: Urgency, now: float) -> Work | None:
         """Return what to draw next of this urgency, if the link has room and the pixels are there."""

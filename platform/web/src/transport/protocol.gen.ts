@@ -144,6 +144,7 @@ export interface Drop {
 export interface Ack {
   seq: number;
   painted: boolean;
+  held_ms: number;
   type: "ack";
 }
 

@@ -114,6 +114,8 @@ export class RenderConnection extends EventTarget {
   #unavailable = 0;
   #bye: Bye | null = null;
   #dueSince: number | null = null;
+  /** When each frame came that is not acknowledged yet. */
+  #arrivals = new Map<number, number>();
   #lastSent = 0;
   #isFlushPlanned = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -253,6 +255,7 @@ export class RenderConnection extends EventTarget {
     this.#socket = socket;
     this.#bye = null;
     this.#dueSince = this.#now();
+    this.#arrivals.clear();
     this.#watch = setInterval(() => this.#look(), WATCH_MS);
     socket.onopen = () => {
       if (this.#socket === socket) this.#send({ type: "hello", ticket, accept: this.#options.accept });
@@ -274,6 +277,7 @@ export class RenderConnection extends EventTarget {
     if (data instanceof ArrayBuffer && new Uint8Array(data, 0, 1)[0] !== PACKED_MAGIC) {
       const frame = readFrame(data);
       const view = frame && this.#views.get(frame.view);
+      if (frame) this.#arrivals.set(frame.seq, this.#now());
       if (view) view.take(frame);
       else if (frame) this.#acknowledge(frame.seq, false);
       return;
@@ -444,8 +448,11 @@ export class RenderConnection extends EventTarget {
   #acknowledge(seq: number, painted: boolean): void {
     if (!this.#isWelcome) return;
     const socket = this.#socket;
+    const arrived = this.#arrivals.get(seq) ?? this.#now();
+    this.#arrivals.delete(seq);
     const send = (): void => {
-      if (this.#socket === socket) this.#send({ type: "ack", seq, painted });
+      const held_ms = Math.round(this.#now() - arrived);
+      if (this.#socket === socket) this.#send({ type: "ack", seq, painted, held_ms });
     };
     if (painted) this.#options.afterPaint(send);
     else send();

@@ -139,3 +139,25 @@ def test_prefetch_waits_for_an_empty_pipe_when_link_is_low() -> None:
     link.sent(10_001, 6_000, at)
     assert link.wait_s(at + 1.0, is_prefetch=True) is None
     assert link.wait_s(at + 1.0) == 0
+
+
+def test_a_page_that_paints_slowly_is_no_slow_link() -> None:
+    told, kept_secret = Link(0.001), Link(0.001)
+    now = 10.0
+    for seq in range(20):
+        for link in (told, kept_secret):
+            link.sent(seq, 20_000, now)
+        now += 0.062  # 2 ms on the way, 60 ms until it was painted
+        told.acked(seq, now, held_s=0.060)
+        kept_secret.acked(seq, now)
+    assert told.tier is Tier.T2
+    assert not told.is_low
+    assert (told.goodput_bytes_s or 0) > 5 * (kept_secret.goodput_bytes_s or 0)
+
+
+def test_a_client_that_claims_to_have_held_a_frame_for_ever_is_believed_as_far_as_it_can_be() -> None:
+    link = Link(0.05)
+    link.sent(1, 20_000, 10.0)
+    assert link.acked(1, 10.2, held_s=3600)
+    assert link.round_trip_s > 0
+    assert link.goodput_bytes_s is not None
