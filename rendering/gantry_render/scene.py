@@ -169,6 +169,9 @@ class SurfaceMesh:
         Red, green, blue and opacity, 0 to 1.
     smooth
         Normals averaged at the vertices; otherwise every triangle is flat.
+    normals_lps
+        Unit normals at the vertices, float32 (N, 3), where they were worked out before (`find_normals`); None has
+        every picture work them out.
 
     Raises
     ------
@@ -180,9 +183,12 @@ class SurfaceMesh:
     triangles: NDArray[np.int32]
     colour: tuple[float, float, float, float]
     smooth: bool = True
+    normals_lps: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         vertices, triangles = self.vertices_lps_mm, self.triangles
+        if self.normals_lps is not None and self.normals_lps.shape != vertices.shape:
+            raise SceneError("scene.bad_mesh", "A mesh has one normal a point.")
         if vertices.ndim != 2 or vertices.shape[1] != 3 or triangles.ndim != 2 or triangles.shape[1] != 3:
             raise SceneError("scene.bad_mesh", "A mesh is an array of points and an array of triples.")
         if triangles.size and not (triangles.min() >= 0 and triangles.max() < len(vertices)):

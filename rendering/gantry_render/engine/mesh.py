@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gantry_render.engine.jit import in_bands, kernel
 from gantry_render.presets import Shading
 from gantry_render.scene import Camera, SurfaceMesh
+from gantry_render.surfaces import find_normals
 
 # Nothing nearer to the eye than this is drawn in perspective.
 _NEAR_MM: Final = 1e-3
@@ -62,23 +63,8 @@ def _to_screen(
     corners[:, 0] = 0.5 * width - 0.5 + 0.5 * height * local[:, 0] / reach
     corners[:, 1] = 0.5 * height - 0.5 - 0.5 * height * local[:, 1] / reach
     corners[:, 2] = local[:, 2]
-    return corners, _vertex_normals(mesh) @ (axes * [[1.0], [1.0], [-1.0]]).T.astype(np.float32)
-
-
-def _vertex_normals(mesh: SurfaceMesh) -> NDArray[np.float32]:
-    """Mean of the adjoining triangles' normals, weighted by area, (N, 3)."""
-    a, b, c = (mesh.vertices_lps_mm[mesh.triangles[:, corner]] for corner in range(3))
-    across = np.cross(b - a, c - a)
-    normals = np.stack(
-        [
-            np.bincount(mesh.triangles.ravel(), np.repeat(across[:, axis], 3), len(mesh.vertices_lps_mm))
-            for axis in range(3)
-        ],
-        axis=1,
-    )
-    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = (normals / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return unit
+    normals = find_normals(mesh.vertices_lps_mm, mesh.triangles) if mesh.normals_lps is None else mesh.normals_lps
+    return corners, normals @ (axes * [[1.0], [1.0], [-1.0]]).T.astype(np.float32)
 
 
 @kernel

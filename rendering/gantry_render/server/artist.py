@@ -91,8 +91,9 @@ class Artist:
                 labels = self._results.labels(state.segments)
                 return draw_plane(volume, state, work.tier, self._default, labels)
         with self._series.drawn() as loaded:
-            meshes, overlay = self._results.meshes(state.meshes), self._results.overlay(state.segments)
             side = moving_side if work.urgency is Urgency.MOTION else None
+            meshes = self._results.meshes(state.meshes, is_moving=side is not None)
+            overlay = self._results.overlay(state.segments)
             return draw_volume(loaded, state, side, meshes, overlay, lambda: work.is_cancelled)
 
 

@@ -18,6 +18,7 @@ from gantry_imaging.pack import PackIndex
 from gantry_render.scene import LabelOverlay, SurfaceMesh
 from gantry_render.server.control import Manifest, ResultRef
 from gantry_render.server.objects import Objects
+from gantry_render.surfaces import coarsen, with_normals
 from gantry_storage import StorageError
 
 log = structlog.get_logger(__name__)
@@ -25,6 +26,9 @@ log = structlog.get_logger(__name__)
 MAX_OBJECT_BYTES: Final = 512 << 20
 _STL_HEADER_BYTES: Final = 84
 _STL_TRIANGLE: Final = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
+_COARSE_MM: Final = 2.0
+"""Cells of the surfaces in moving pictures: about a pixel of a moving picture of a pelvis."""
+_COARSE_FROM: Final = 20_000
 _PLANE_OPACITY: Final = 0.4
 _VOLUME_OPACITY: Final = 0.85
 # A segment's pixel may lie this part of a voxel from the volume's.
@@ -60,6 +64,7 @@ class Results:
         self._lock = threading.Lock()
         self._asked: set[str] = set()
         self._meshes: dict[str, SurfaceMesh] = {}
+        self._coarse: dict[str, SurfaceMesh] = {}
         self._labels: dict[str, NDArray[np.bool_]] = {}
         self._combined: tuple[tuple[str, ...], NDArray[np.uint8]] | None = None
 
@@ -71,9 +76,10 @@ class Results:
         if fresh:
             threading.Thread(target=self._read, args=(fresh,), name="results", daemon=True).start()
 
-    def meshes(self, ids: Iterable[str]) -> Mapping[str, SurfaceMesh]:
-        """Return those of the meshes that have been read."""
-        return {each: self._meshes[each] for each in ids if each in self._meshes}
+    def meshes(self, ids: Iterable[str], *, is_moving: bool = False) -> Mapping[str, SurfaceMesh]:
+        """Return those of the meshes that have been read; coarser ones for pictures that move."""
+        found = self._coarse if is_moving else self._meshes
+        return {each: found[each] for each in ids if each in found}
 
     def labels(
         self, ids: tuple[str, ...]
@@ -96,6 +102,7 @@ class Results:
                 self._combined[1][...] = 0
             self._labels.clear()
             self._meshes.clear()
+            self._coarse.clear()
             self._combined = None
 
     def _colours(self, ids: tuple[str, ...], opacity: float) -> dict[int, tuple[float, float, float, float]]:
@@ -120,8 +127,10 @@ class Results:
                 dataset = pydicom.dcmread(io.BytesIO(self._fetch(reference)))
                 if reference.kind == "mesh":
                     mesh = read_mesh(dataset, reference.colour)
+                    is_large = len(mesh.triangles) > _COARSE_FROM
+                    coarse = with_normals(coarsen(mesh, _COARSE_MM)) if is_large else mesh
                     with self._lock:
-                        self._meshes[each] = mesh
+                        self._coarse[each], self._meshes[each] = coarse, mesh
                 else:
                     mask = read_segments(dataset, self._index)
                     with self._lock:
@@ -166,10 +175,12 @@ def read_mesh(dataset: pydicom.Dataset, colour: tuple[float, float, float]) -> S
         raise DecodeError("result.corrupt", "The surface is not binary STL, or was cut short.")
     corners = np.frombuffer(data, _STL_TRIANGLE, count, _STL_HEADER_BYTES)["corners"].reshape(-1, 3)
     vertices, triangles = np.unique(corners, axis=0, return_inverse=True)
-    return SurfaceMesh(
-        np.ascontiguousarray(vertices, np.float32),
-        np.ascontiguousarray(triangles.reshape(-1, 3), np.int32),
-        (*colour, 1.0),
+    return with_normals(
+        SurfaceMesh(
+            np.ascontiguousarray(vertices, np.float32),
+            np.ascontiguousarray(triangles.reshape(-1, 3), np.int32),
+            (*colour, 1.0),
+        )
     )
 
 

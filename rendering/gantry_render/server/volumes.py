@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -69,15 +70,7 @@ def to_scene(
     camera = state.camera
     shown = [meshes[each] for each in state.meshes if each in meshes]
     if state.mesh_opacity < 1:
-        shown = [
-            SurfaceMesh(
-                mesh.vertices_lps_mm,
-                mesh.triangles,
-                (*mesh.colour[:3], mesh.colour[3] * state.mesh_opacity),
-                mesh.smooth,
-            )
-            for mesh in shown
-        ]
+        shown = [replace(mesh, colour=(*mesh.colour[:3], mesh.colour[3] * state.mesh_opacity)) for mesh in shown]
     crop = None
     if state.crop_low_ijk is not None and state.crop_high_ijk is not None:
         crop = CropBox(state.crop_low_ijk, state.crop_high_ijk)
