@@ -29,7 +29,7 @@ from gantry.embedded.process import started_ticks
 
 QUIET_S = 1.0
 DEMO_SLICES = 12
-OBJECTS_MIB = 600
+OBJECTS_MIB = 1024
 _START_S, _RECOVERY_S = 180.0, 60.0
 _FIRST_PORT = 18_000
 _LEFT_OPEN = ("GANTRY_HIDE", "GANTRY_TESTDATA")
