@@ -114,6 +114,8 @@ def turn_ours(stack: BenchStack, series: BenchSeries) -> tuple[dict[str, Any], l
         page.get_by_test_id("mode-menu").click()
         page.get_by_test_id("mode-volume").click()
         assert wait_painted(page, "one.mode === 'volume' && one.isSettled", 60_000), "the viewer shows no volume"
+        # The peer draws no findings: theirs is bone alone.
+        page.keyboard.press("d")
         box = page.locator(PICTURE).first.bounding_box()
         for _ in range(3):
             assert box is not None and page.viewport_size is not None
@@ -143,6 +145,7 @@ def turn_ours(stack: BenchStack, series: BenchSeries) -> tuple[dict[str, Any], l
         )
         page.mouse.up()
     moving = [one for one in found if not one["isSettled"]]
+    assert not any(state["meshes"] for state, _ in packed if state), "findings are still shown"
     measured = {
         **rate([one["end"] for one in moving]),
         "bytes_a_frame": round(sent / max(1, len(moving))),

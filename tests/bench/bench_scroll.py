@@ -196,6 +196,17 @@ def measure(stack: BenchStack, series: BenchSeries, folder: Path, link: str) -> 
         load_before=load,
         details=details,
     )
+    write_result(
+        f"scroll_{name}_paced_p95",
+        unit="ms from wheel to paint, p95 of 50 slices at 5/s and at 20/s, hits and misses",
+        better="lower",
+        ours=float(np.quantile(times_ms([one for one in ours["slow"] + ours["fast"] if not one["isSettled"]]), 0.95)),
+        peer=float(np.quantile(times_ms(peers[best]["slow"] + peers[best]["fast"]), 0.95)),
+        peer_name=f"SIVR's method, {'WebP q95' if best == 'webp' else 'PNG'}",
+        bar=FAST_BAR_MS if link == "4G" else None,
+        load_before=load,
+        details=details,
+    )
     settled = [one for one in ours["jumps"] if one["isSettled"] and not one["isHit"]]
     write_result(
         f"scroll_{name}_settled",
