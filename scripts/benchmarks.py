@@ -49,10 +49,12 @@ ROWS: Final = (
 #: Why a bar is missed, as far as it was looked into; printed only while it is.
 REASONS: Final = {
     "scroll_2g": "the round trip and 3 KiB on the link leave 130 ms where the link is idle, as a trace showed; where a"
-    " prefetched slice is on its way, the miss waited for its acknowledgement, up to 130 ms more (traced before the last changes to the stream).",
-    "scroll_4g_p95": "the same wait; slices that are scrolled through one by one were there before they were asked for.",
-    "drag": "not for want of processor time, as traced before the last changes to the stream: a moving frame takes 5 ms to draw. A third of the frames that arrived in a"
-    " trace (27 a second) was never painted, as two came within one animation frame.",
+    " prefetched slice was on its way, the miss waited for its acknowledgement, up to 130 ms more (traced before the"
+    " last changes to the stream).",
+    "scroll_4g_p95": "taken to be the same wait, not traced; slices that are scrolled through one by one were there"
+    " before they were asked for.",
+    "drag": "not for want of processor time: a moving frame takes 5 ms to draw. Of the 27 frames a second that arrived"
+    " in a trace (before the last changes to the stream) a third was never painted; why is open.",
 }
 
 Result = dict[str, Any]
