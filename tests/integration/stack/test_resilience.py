@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
-import os
 import signal
 import socket
 import statistics
@@ -300,10 +300,16 @@ def full_disk(stack: WholeStack) -> Iterator[None]:
     if not stack.has_small_object_store:
         pytest.skip("Filling a disk needs a file system of its own, which only root may mount.")
     filler = Path(stack.state.root, "objects", "filler")
-    free = os.statvfs(filler.parent)
     try:
-        with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+        # Written, not reserved: something may be stored between asking for the room and taking it.
+        with filler.open("wb", buffering=0) as file:
+            size = 1 << 22
+            while size >= 4096:
+                try:
+                    file.write(bytes(size))
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC  # noqa: PT017 - anything else is a defect of the test
+                    size //= 4
         yield
     finally:
         filler.unlink()
