@@ -360,6 +360,9 @@ class Series:
                 self._load_stack()
         except Exception:
             log.exception("series_not_loaded")
+            if self.index.kind == "volume":
+                # Or a viewer of planes would wait for ever.
+                self._status.volume = Trouble("volume.unavailable", "The volume cannot be loaded here. Open it again.")
         with self._lock:
             self._status.is_whole = True
         self._tell()
