@@ -16,7 +16,7 @@ from django.db import Error as DatabaseError
 from django.db.models import Exists, OuterRef, Q
 
 from gantry.agreements.public import require
-from gantry.audit.public import Entry, Kind, Outcome, record, record_access
+from gantry.audit.public import Entry, Kind, Outcome, record
 from gantry.foundation.boundary import record_refusal
 from gantry.foundation.jobs import job
 from gantry.foundation.outbox import emit, study_stream
@@ -24,16 +24,14 @@ from gantry.foundation.scope import atomic_service, current_scope, unit_of_work
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
-from gantry.kernel.errors import NotFoundError
 from gantry.kernel.vocabulary import Activity, DataCategory
 from gantry.studies.domain import PackState, StudyState
 from gantry.studies.events import SeriesPacked
 from gantry.studies.ingest import stored_columns
 from gantry.studies.models import Instance, Series, SeriesPack, Study
 from gantry.studies.packing import write_series_pack
-from gantry.studies.policies import require_study, result_condition, subject_of
+from gantry.studies.policies import subject_of
 from gantry.studies.reading import stored_ref
-from gantry.studies.selectors import find_studies
 from gantry.vault.public import (
     KeyDestroyedError,
     SealedObject,
@@ -83,53 +81,6 @@ class PackStatus:
     number_of_frames: int = 0
     volume_bytes: int = 0
     ref: StoredRef | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedSeries:
-    """A series as a render session opens it; the decision is recorded and committed."""
-
-    study_id: UUID
-    study_instance_uid: str
-    series_id: UUID
-    series_instance_uid: str
-    modality: str
-    analysis_id: UUID | None
-    review: str
-    pack: PackStatus
-
-
-@atomic_service
-def open_series_pack(*, actor: Actor, study_id: UUID, series_id: UUID, clock: Clock = SYSTEM_CLOCK) -> OpenedSeries:
-    """Open a series for rendering. Its pack may still have to be asked for: `request_pack`.
-
-    Raises
-    ------
-    NotFoundError
-        Absent, or not for this actor to know of.
-    Refused
-        Known, but not allowed.
-    """
-    studies = find_studies(actor, study_id=study_id)
-    study, subject, decision = require_study(
-        actor, studies, activity=Activity.VIEW, category=DataCategory.PIXEL_DATA, clock=clock
-    )
-    series = Series.objects.filter(result_condition(actor), study=study, pk=series_id).first()
-    if series is None:
-        raise NotFoundError
-    record_access(
-        actor=actor, action="series.rendered", decision=decision, subject=subject, study_id=study.pk, clock=clock
-    )
-    return OpenedSeries(
-        study_id=study.pk,
-        study_instance_uid=study.study_instance_uid,
-        series_id=series.pk,
-        series_instance_uid=series.series_instance_uid,
-        modality=series.modality,
-        analysis_id=series.analysis_id,
-        review=series.review,
-        pack=get_pack(series),
-    )
 
 
 def get_pack(series: Series) -> PackStatus:

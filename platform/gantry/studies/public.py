@@ -13,10 +13,8 @@ from gantry.studies.ingest import (
 )
 from gantry.studies.models import Instance, Series, StoredObject, Study
 from gantry.studies.packs import (
-    OpenedSeries,
     PackStatus,
     get_pack,
-    open_series_pack,
     request_missing_packs,
     request_pack,
 )
@@ -69,7 +67,6 @@ __all__ = [
     "MemFile",
     "MemFileFullError",
     "OpenedInstance",
-    "OpenedSeries",
     "OpenedStudy",
     "PackState",
     "PackStatus",
@@ -107,7 +104,6 @@ __all__ = [
     "open_ingest",
     "open_instances",
     "open_object",
-    "open_series_pack",
     "open_study",
     "opened_instance",
     "refer_study",

@@ -18,19 +18,18 @@ from gantry.agreements.public import Step, advance_agreement
 from gantry.config.worker import _request_packs
 from gantry.foundation.scope import tenant_scope
 from gantry.kernel.clock import SYSTEM_CLOCK, ManualClock
-from gantry.kernel.errors import NotFoundError
 from gantry.kernel.ids import AgreementId
 from gantry.kernel.vocabulary import Role
 from gantry.studies import packs
 from gantry.studies.models import Series, SeriesPack, Study
 from gantry.studies.packing import write_series_pack
 from gantry.studies.public import (
-    OpenedSeries,
     PackState,
+    PackStatus,
     SeriesPacked,
     complete_study,
+    get_pack,
     list_object_ids,
-    open_series_pack,
     request_missing_packs,
     request_pack,
 )
@@ -63,9 +62,10 @@ def run_job(world: World, series_id: UUID) -> None:
         packs.pack_series(series_id=series_id)
 
 
-def opened(world: World, study_id: UUID, series_id: UUID, role: Role = Role.RADIOLOGIST) -> OpenedSeries:
-    with world.acting(role) as actor:
-        return open_series_pack(actor=actor, study_id=study_id, series_id=series_id)
+def pack_of(world: World, series_id: UUID) -> PackStatus:
+    """Return how it stands with a series' pack, as a render session is told."""
+    with world.reading():
+        return get_pack(Series.objects.get(pk=series_id))
 
 
 def ask(world: World, series_id: UUID, **options: Any) -> PackState:
@@ -89,18 +89,18 @@ def test_study_that_completes_has_its_packs_asked_for(world: World) -> None:
         assert request_missing_packs(study_id=study_id) == 1
         assert request_missing_packs(study_id=study_id) == 0
     assert waiting_jobs(world) == ["studies.pack_series", "studies.pack_study"]
-    assert opened(world, study_id, series_id).pack.state is PackState.PREPARING
+    assert pack_of(world, series_id).state is PackState.PREPARING
 
 
 def test_written_pack_opens_with_the_slices_as_stored(world: World) -> None:
-    study_id, series_id = store(world)
+    _, series_id = store(world)
     ask(world, series_id)
     run_job(world, series_id)
-    found = opened(world, study_id, series_id)
-    assert (found.pack.state, found.pack.kind, found.pack.number_of_frames) == (PackState.READY, "volume", 12)
-    assert found.pack.volume_bytes == 12 * SIZE * SIZE * 2
-    assert found.pack.ref is not None
-    with get_vault().open(found.pack.ref) as reader:
+    found = pack_of(world, series_id)
+    assert (found.state, found.kind, found.number_of_frames) == (PackState.READY, "volume", 12)
+    assert found.volume_bytes == 12 * SIZE * SIZE * 2
+    assert found.ref is not None
+    with get_vault().open(found.ref) as reader:
         volume = Pack.open(reader).load_volume()
     assert np.array_equal(volume.voxels_kji, np.stack([slice_pixels(k) for k in range(12)]))
 
@@ -110,12 +110,10 @@ def test_writing_is_recorded_under_the_clause_that_allowed_it(world: World, trai
     trail = trail_of(world)
     ask(world, series_id)
     run_job(world, series_id)
-    opened(world, study_id, series_id)
     events = {event["action"]: event for event in trail.new()}
-    assert set(events) == {"series.packing", "series.packed", "series.rendered"}
+    assert set(events) == {"series.packing", "series.packed"}
     assert {event["study_id"] for event in events.values()} == {study_id}
     assert events["series.packed"]["activity"] == "render"
-    assert events["series.rendered"]["activity"] == "view"
     assert all(event["clause"] for event in events.values())
 
 
@@ -148,17 +146,17 @@ def test_nothing_is_written_again_when_the_job_runs_twice(world: World) -> None:
 
 def test_pack_is_written_again_when_the_series_grew(world: World) -> None:
     uids: dict[str, Any] = {"study_uid": generate_uid(), "series_uid": generate_uid()}
-    study_id, series_id = store(world, 12, **uids)
+    _, series_id = store(world, 12, **uids)
     ask(world, series_id)
     run_job(world, series_id)
-    before = opened(world, study_id, series_id).pack.ref
+    before = pack_of(world, series_id).ref
     assert before is not None
     extra = make_ct(14, **uids)[12:]
     assert by_token(world, Role.INTEGRATOR).stow(to_files(extra)).status_code == 200
-    assert opened(world, study_id, series_id).pack.state is PackState.PREPARING
+    assert pack_of(world, series_id).state is PackState.PREPARING
     assert ask(world, series_id) is PackState.PREPARING
     run_job(world, series_id)
-    after = opened(world, study_id, series_id).pack
+    after = pack_of(world, series_id)
     assert (after.state, after.number_of_frames) == (PackState.READY, 14)
     assert after.ref is not None
     objects = get_vault().objects
@@ -167,7 +165,7 @@ def test_pack_is_written_again_when_the_series_grew(world: World) -> None:
 
 
 def test_overtaken_writer_changes_nothing(world: World) -> None:
-    study_id, series_id = store(world)
+    _, series_id = store(world)
     ask(world, series_id)
     with tenant_scope(world.system):
         claim = packs._claim(world.system, series_id, SYSTEM_CLOCK)
@@ -176,22 +174,22 @@ def test_overtaken_writer_changes_nothing(world: World) -> None:
         sealed, index = write_series_pack(get_vault(), world.tenant_id, claim.instances)
         left = packs._end(world.system, claim, SYSTEM_CLOCK, sealed=sealed, index=index)
     assert left == sealed  # for the caller to discard
-    found = opened(world, study_id, series_id).pack
+    found = pack_of(world, series_id)
     assert found.ref is not None
     assert found.ref.object_id != sealed.object_id
 
 
 def test_series_without_geometry_is_a_stack_that_says_why(world: World) -> None:
-    study_id, series_id = store(world, 3, ImagePositionPatient=None, ImageOrientationPatient=None)
+    _, series_id = store(world, 3, ImagePositionPatient=None, ImageOrientationPatient=None)
     ask(world, series_id)
     run_job(world, series_id)
-    found = opened(world, study_id, series_id).pack
+    found = pack_of(world, series_id)
     assert (found.state, found.kind, found.code) == (PackState.READY, "stack", "series.no_geometry")
     assert found.sentence
 
 
 def test_pack_is_refused_when_no_agreement_is_in_force(world: World, trail_of: Callable[[World], Trail]) -> None:
-    study_id, series_id = store(world)
+    _, series_id = store(world)
     ask(world, series_id)
     assert world.agreement_id is not None
     with tenant_scope(world.system):
@@ -206,17 +204,7 @@ def test_pack_is_refused_when_no_agreement_is_in_force(world: World, trail_of: C
         advance_agreement(actor=world.system, agreement_id=AgreementId(world.agreement_id), step=Step.RESUME)
     assert ask(world, series_id) is PackState.PREPARING
     run_job(world, series_id)
-    assert opened(world, study_id, series_id).pack.state is PackState.READY
-
-
-def test_series_is_hidden_from_a_referrer_without_a_referral(world: World) -> None:
-    study_id, series_id = store(world)
-    assert opened(world, study_id, series_id, Role.SURGEON).series_id == series_id
-    with pytest.raises(NotFoundError):
-        opened(world, study_id, series_id, Role.REFERRER)
-    other = make_world()
-    with pytest.raises(NotFoundError):
-        opened(other, study_id, series_id)
+    assert pack_of(world, series_id).state is PackState.READY
 
 
 def test_lost_job_is_asked_for_again_when_it_is_long_ago(world: World) -> None:
@@ -251,10 +239,10 @@ def test_ai_result_s_pack_is_not_told_of_where_it_may_not_be_known(world: World)
 
 
 def test_housekeeping_knows_the_pack_s_object(world: World) -> None:
-    study_id, series_id = store(world)
+    _, series_id = store(world)
     ask(world, series_id)
     run_job(world, series_id)
-    ref = opened(world, study_id, series_id).pack.ref
+    ref = pack_of(world, series_id).ref
     assert ref is not None
     with tenant_scope(world.system):
         assert ref.object_id in list_object_ids()
@@ -264,7 +252,7 @@ def test_pack_is_erased_with_its_patient(world: World) -> None:
     study_id, series_id = store(world)
     ask(world, series_id)
     run_job(world, series_id)
-    ref = opened(world, study_id, series_id).pack.ref
+    ref = pack_of(world, series_id).ref
     assert ref is not None
     get_vault().open(ref).close()
     with world.reading():
