@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gantry_imaging.volume import Volume
 from gantry_render.errors import SceneError
 from gantry_render.presets import Preset
+from gantry_render.protocol import SlabMode
 
 Vector: TypeAlias = tuple[float, float, float]
 
@@ -24,15 +25,6 @@ class Tier(StrEnum):
 
     MOTION = "motion"
     SETTLED = "settled"
-
-
-class SlabMode(StrEnum):
-    """How the layers of a slab become one value."""
-
-    NONE = "none"
-    MIP = "mip"
-    MINIP = "minip"
-    AVERAGE = "average"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from gantry_inference.phantoms import generate_pelvis  # noqa: E402  # as above
 from gantry_render.engine.cpu import CpuEngine  # noqa: E402  # as above
 from gantry_render.engine.mpr import orthogonal_plane, sample_plane  # noqa: E402  # as above
 from gantry_render.presets import Shading, get_preset  # noqa: E402  # as above
-from gantry_render.scene import Camera, Plane, Scene, SlabMode, Tier  # noqa: E402  # as above
+from gantry_render.protocol import SlabMode  # noqa: E402  # as above
+from gantry_render.scene import Camera, Plane, Scene, Tier  # noqa: E402  # as above
 from render_reference import FixedPoint, draw_reference, object_ssim  # noqa: E402  # as above
 
 UNPACK = ROOT.parent / "shared" / "data" / "unpack.py"

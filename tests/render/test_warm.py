@@ -15,7 +15,8 @@ from gantry_render.engine.cpu import CpuEngine
 from gantry_render.engine.jit import count_kernels
 from gantry_render.engine.mpr import orthogonal_plane, sample_plane
 from gantry_render.presets import PRESETS
-from gantry_render.scene import Camera, LabelOverlay, Scene, SlabMode, SurfaceMesh, Tier
+from gantry_render.protocol import SlabMode
+from gantry_render.scene import Camera, LabelOverlay, Scene, SurfaceMesh, Tier
 
 voxels = np.random.default_rng(1).integers(-1000, 2000, (33, 34, 35)).astype(np.int16)
 mesh = SurfaceMesh(np.eye(3, dtype=np.float32) * 20, np.array([[0, 1, 2]], np.int32), (1.0, 0.0, 0.0, 0.5), False)

@@ -21,7 +21,8 @@ from gantry_render.engine.lanes import (
     write,
 )
 from gantry_render.errors import EngineError
-from gantry_render.scene import Plane, SlabMode, Vector
+from gantry_render.protocol import SlabMode
+from gantry_render.scene import Plane, Vector
 
 Orientation: TypeAlias = Literal["axial", "coronal", "sagittal"]
 

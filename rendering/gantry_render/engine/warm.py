@@ -9,7 +9,8 @@ from gantry_imaging.volume import Volume
 from gantry_render.engine.cpu import CpuEngine
 from gantry_render.engine.mpr import orthogonal_plane, sample_plane
 from gantry_render.presets import get_preset
-from gantry_render.scene import Camera, LabelOverlay, Plane, Scene, SlabMode, SurfaceMesh, Tier
+from gantry_render.protocol import SlabMode
+from gantry_render.scene import Camera, LabelOverlay, Plane, Scene, SurfaceMesh, Tier
 
 _SIDE = 20
 

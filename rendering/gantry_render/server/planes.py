@@ -14,7 +14,7 @@ from gantry_render import protocol
 from gantry_render.engine.mpr import sample_plane
 from gantry_render.errors import SceneError
 from gantry_render.protocol import PlaneState, Tier
-from gantry_render.scene import Plane, SlabMode
+from gantry_render.scene import Plane
 from gantry_render.server.pictures import WHOLE, Drawing, fit
 from gantry_render.server.windows import percentile_window, to_grey
 
@@ -87,7 +87,7 @@ def place_plane(volume: Volume, state: PlaneState, size: tuple[int, int], layers
         size[0],
         size[1],
         slab_mm=state.slab_mm,
-        mode=SlabMode(state.slab_mode.value),
+        mode=state.slab_mode,
         layer_mm=max(layer_mm, state.slab_mm / _MOST_LAYERS),
     )
 

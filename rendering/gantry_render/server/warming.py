@@ -11,7 +11,7 @@ from gantry_imaging.encode import encode_image
 from gantry_imaging.voi import Voi, VoiFunction
 from gantry_imaging.volume import Volume
 from gantry_render.engine.mpr import orthogonal_plane, sample_plane
-from gantry_render.scene import SlabMode
+from gantry_render.protocol import SlabMode
 from gantry_render.server.kernels import average_area
 from gantry_render.server.windows import to_grey
 

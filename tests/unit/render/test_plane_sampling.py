@@ -7,7 +7,8 @@ from scipy.ndimage import map_coordinates
 
 from gantry_imaging.volume import Volume
 from gantry_render.engine.mpr import orthogonal_plane, sample_plane
-from gantry_render.scene import Plane, SlabMode, Vector
+from gantry_render.protocol import SlabMode
+from gantry_render.scene import Plane, Vector
 
 SHAPE = (9, 13, 17)
 

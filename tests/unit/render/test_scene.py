@@ -9,7 +9,8 @@ from gantry_imaging.volume import Volume
 from gantry_render.engine.transfer import LEVELS, build_tables, visible_intervals
 from gantry_render.errors import SceneError
 from gantry_render.presets import PRESETS, Blend, Preset, get_preset
-from gantry_render.scene import Camera, CropBox, LabelOverlay, Plane, Scene, SlabMode, SurfaceMesh, Tier
+from gantry_render.protocol import SlabMode
+from gantry_render.scene import Camera, CropBox, LabelOverlay, Plane, Scene, SurfaceMesh, Tier
 
 CAMERA = Camera((0.0, -100.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 1.0), parallel_scale_mm=50.0)
 POINTS = np.zeros((3, 3), np.float32)
