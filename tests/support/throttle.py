@@ -130,7 +130,10 @@ class ThrottlingProxy:
 
     async def start(self, port: int = 0) -> None:
         """Begin to listen; `port` says where afterwards."""
-        listener = socket.create_server(("127.0.0.1", port))
+        # Named as TCP, else asyncio leaves Nagle's algorithm on and an acknowledgement waits 40 ms for another's.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         # Inherited by what is accepted; large kernel buffers would hide that the link is full.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER_BYTES)
         self._server = await asyncio.start_server(self._accept, sock=listener, limit=2 * _PACKET_BYTES)
@@ -174,7 +177,7 @@ class ThrottlingProxy:
                     each.close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        far = socket.socket()
+        far = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER_BYTES)
         far.setblocking(False)
         try:
