@@ -46,6 +46,8 @@ LEASE_EVERY_S: Final = 2.0
 """How often a pod asks whether its sessions still may be; a session without an answer for `LEASE_ENDS_S` is closed."""
 LEASE_ENDS_S: Final = 4.5
 TICKET_LIVES_S: Final = 60
+POD_NAME: Final = r"[A-Za-z0-9._:-]{1,64}"
+"""What a pod may be called: leases go by it."""
 
 Vector: TypeAlias = tuple[float, float, float]
 

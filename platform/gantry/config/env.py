@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from gantry_render.protocol import POD_NAME
 
 
 class ConfigurationError(SystemExit):
@@ -52,7 +55,7 @@ class Environment:
     web_dist: Path
     trusted_proxy: bool
     render_url: str
-    render_pod_key: str
+    render_pod_keys: Mapping[str, str]
     render_ticket_key: bytes
     quiet_s: float
     max_instance_bytes: int
@@ -200,7 +203,7 @@ def parse_environment(source: Mapping[str, str]) -> Environment:
         web_dist=Path(values["GANTRY_WEB__DIST"]),
         trusted_proxy=choice("GANTRY_WEB__TRUSTED_PROXY", "true", "false") == "true",
         render_url=_render_url(values),
-        render_pod_key=values["GANTRY_RENDER__POD_KEY"],
+        render_pod_keys=_render_pod_keys(values),
         render_ticket_key=key_bytes("GANTRY_RENDER__TICKET_KEY") if values["GANTRY_RENDER__TICKET_KEY"] else b"",
         quiet_s=number("GANTRY_INGEST__QUIET_S", float),
         max_instance_bytes=int(number("GANTRY_INGEST__MAX_INSTANCE_BYTES", int)),
@@ -219,12 +222,30 @@ def _render_url(values: Mapping[str, str]) -> str:
             raise ConfigurationError(
                 f"GANTRY_RENDER__URL names {url!r}; an address begins with http://, https:// or unix:/."
             )
-    if len(values["GANTRY_RENDER__POD_KEY"]) < 32 or len(values["GANTRY_RENDER__TICKET_KEY"]) != 64:
+    if not values["GANTRY_RENDER__POD_KEY"] or len(values["GANTRY_RENDER__TICKET_KEY"]) != 64:
         raise ConfigurationError(
-            "GANTRY_RENDER__URL is set, so GANTRY_RENDER__POD_KEY must have at least 32 characters and "
-            "GANTRY_RENDER__TICKET_KEY be 32 bytes in hexadecimal."
+            "GANTRY_RENDER__URL is set, so GANTRY_RENDER__POD_KEY must be set and GANTRY_RENDER__TICKET_KEY "
+            "be 32 bytes in hexadecimal."
         )
     return ",".join(urls)
+
+
+def _render_pod_keys(values: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the key of each pod by its name; of one key that all pods share the name is empty."""
+    given = values["GANTRY_RENDER__POD_KEY"]
+    if not given:
+        return {}
+    keys: dict[str, str] = {}
+    for entry in given.split(",") if "=" in given else [f"={given}"]:
+        name, _, key = entry.strip().partition("=")
+        if len(key) < 32:
+            raise ConfigurationError("GANTRY_RENDER__POD_KEY holds a key of less than 32 characters.")
+        if "=" in given and not re.fullmatch(POD_NAME, name):
+            raise ConfigurationError("GANTRY_RENDER__POD_KEY is one key, or name=key for each pod, with commas.")
+        if name in keys or key in keys.values():
+            raise ConfigurationError("GANTRY_RENDER__POD_KEY gives a name or a key twice.")
+        keys[name] = key
+    return keys
 
 
 def _areas() -> set[str]:

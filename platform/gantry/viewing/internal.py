@@ -1,6 +1,7 @@
 """Where render pods ask: `/internal/render/v1/{redeem,lease,release}`.
 
-Only a pod's key opens these addresses; without it they are not there. Edges do not route them (docs/operations.md).
+Only a pod's key opens these addresses; without it they are not there. Where each pod has its own, it speaks for that
+pod alone. Edges do not route them (docs/operations.md).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from gantry.kernel.decision import Refused
 from gantry.viewing.errors import SessionEndedError, TicketRefusedError
 from gantry.viewing.leases import release_sessions, renew_leases
 from gantry.viewing.origins import header
+from gantry.viewing.pod_alerts import record_misnamed_pod
 from gantry.viewing.render_sessions import Manifest, ObjectRef, redeem_ticket
+from gantry_render.protocol import POD_NAME
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -37,11 +40,18 @@ log = structlog.get_logger(__name__)
 PREFIX = "/internal/render/v1/"
 MAX_BODY_BYTES = 64 * 1024
 MAX_SESSIONS = 1000
-_POD = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 class MalformedError(Exception):
     """What a pod sent is not what it should send."""
+
+
+class _MisnamedError(Exception):
+    """A pod shows its own key and another's name."""
+
+    def __init__(self, claimed: str) -> None:
+        super().__init__()
+        self.claimed = claimed
 
 
 def pods_only(inner: App) -> App:
@@ -50,14 +60,19 @@ def pods_only(inner: App) -> App:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         call = _CALLS.get(scope["path"].removeprefix(PREFIX)) if scope["type"] == "http" else None
         is_meant = call is not None and scope["path"].startswith(PREFIX) and scope["method"] == "POST"
-        if call is None or not is_meant or not _shows_key(scope):
+        owner = _key_owner(scope) if is_meant else None
+        if call is None or owner is None:
             await inner(scope, receive, send)
             return
         begin_correlation(header(scope, HEADER.lower().encode()))
         try:
-            status, body = await call(await _read(receive))
+            data = await _read(receive)
+            status, body = await call(_require_pod(data, owner), data)
         except MalformedError:
             status, body = 400, {"code": "request.invalid", "sentence": "This is not what is to be sent here."}
+        except _MisnamedError as error:
+            await in_reserved_thread(record_misnamed_pod, owner=owner, claimed=error.claimed)
+            status, body = 403, {"code": "pod.misnamed", "sentence": "This key belongs to another pod."}
         except Exception as error:  # noqa: BLE001 - every error becomes an answer
             status, problem = await in_reserved_thread(answer_error, error)
             body = {"code": problem["code"], "sentence": problem["detail"]}
@@ -66,12 +81,15 @@ def pods_only(inner: App) -> App:
     return application
 
 
-def _shows_key(scope: Scope) -> bool:
+def _key_owner(scope: Scope) -> str | None:
+    """Return the pod whose key is shown, empty where all pods share one, and None without any."""
     scheme, _, key = header(scope, b"authorization").partition(" ")
-    expected = settings.RENDER_POD_KEY
-    # Compared even where none is configured or offered, so that the time tells nothing.
-    is_same = hmac.compare_digest(key.strip().encode(), (expected or "-").encode())
-    return bool(expected) and scheme.lower() == "bearer" and is_same
+    shown, owner = key.strip().encode(), None
+    # All are compared, even where none is configured or offered, so that the time tells nothing.
+    for name, expected in (settings.RENDER_POD_KEYS or {"": ""}).items():
+        if hmac.compare_digest(shown, expected.encode()) and expected:
+            owner = name
+    return owner if scheme.lower() == "bearer" else None
 
 
 async def _read(receive: Receive) -> dict[str, Any]:
@@ -102,10 +120,13 @@ async def _answer(send: Send, status: int, body: dict[str, Any] | None) -> None:
     await send({"type": "http.response.body", "body": data})
 
 
-def _pod(data: dict[str, Any]) -> str:
+def _require_pod(data: dict[str, Any], owner: str) -> str:
+    """Return which pod asks: whoever says so where pods share a key, and the key's owner alone where they do not."""
     pod = data.get("pod")
-    if not isinstance(pod, str) or not _POD.fullmatch(pod):
+    if not isinstance(pod, str) or not re.fullmatch(POD_NAME, pod):
         raise MalformedError
+    if owner and pod != owner:
+        raise _MisnamedError(pod)
     return pod
 
 
@@ -119,8 +140,8 @@ def _sessions(data: dict[str, Any]) -> list[UUID]:
         raise MalformedError from None
 
 
-async def _redeem(data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    ticket, pod = data.get("ticket"), _pod(data)
+async def _redeem(pod: str, data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    ticket = data.get("ticket")
     if not isinstance(ticket, str):
         raise MalformedError
     try:
@@ -134,18 +155,18 @@ async def _redeem(data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         return 403, {"code": refused.code, "sentence": str(refused), "clause": refused.decision.clause}
 
 
-async def _lease(data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    ended = await in_reserved_thread(renew_leases, pod=_pod(data), session_ids=_sessions(data))
+async def _lease(pod: str, data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    ended = await in_reserved_thread(renew_leases, pod=pod, session_ids=_sessions(data))
     rows = [{"session": str(one.session_id), "code": one.code, "sentence": one.sentence} for one in ended]
     return 200, {"ended": rows}
 
 
-async def _release(data: dict[str, Any]) -> tuple[int, None]:
-    await in_reserved_thread(release_sessions, pod=_pod(data), session_ids=_sessions(data))
+async def _release(pod: str, data: dict[str, Any]) -> tuple[int, None]:
+    await in_reserved_thread(release_sessions, pod=pod, session_ids=_sessions(data))
     return 204, None
 
 
-_CALLS: dict[str, Callable[[dict[str, Any]], Awaitable[tuple[int, dict[str, Any] | None]]]] = {
+_CALLS: dict[str, Callable[[str, dict[str, Any]], Awaitable[tuple[int, dict[str, Any] | None]]]] = {
     "redeem": _redeem,
     "lease": _lease,
     "release": _release,

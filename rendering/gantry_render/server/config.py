@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
+from gantry_render.protocol import POD_NAME
 from gantry_storage import StoreConfig
 
 _MEMORY_BYTES: Final = 2 << 30
@@ -107,7 +109,7 @@ def read_config(environment: Mapping[str, str] | None = None) -> RenderConfig:
         port=_whole(values, "GANTRY_RENDER__PORT", 0, 65535),
         socket=values["GANTRY_RENDER__SOCKET"],
         memory_bytes=_whole(values, "GANTRY_RENDER__MEMORY_BYTES", _LEAST_MEMORY_BYTES, 1 << 44),
-        pod_name=values["GANTRY_RENDER__POD_NAME"] or f"{socket.gethostname()}-{os.getpid()}",
+        pod_name=_pod_name(values["GANTRY_RENDER__POD_NAME"] or f"{socket.gethostname()[:48]}-{os.getpid()}"),
         hidden=frozenset(part.strip() for part in values["GANTRY_HIDE"].split(",") if part.strip()),
         log_level=_level(values["GANTRY_LOG__LEVEL"]),
     )
@@ -129,6 +131,12 @@ def _whole(values: Mapping[str, str], key: str, low: int, high: int) -> int:
     if not low <= number <= high:
         _stop(f"{key} lies outside {low} to {high}.")
     return number
+
+
+def _pod_name(name: str) -> str:
+    return (
+        name if re.fullmatch(POD_NAME, name) else _stop("GANTRY_RENDER__POD_NAME has letters, digits and ._:- alone.")
+    )
 
 
 def _control_url(url: str) -> str:

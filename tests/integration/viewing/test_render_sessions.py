@@ -125,12 +125,17 @@ class Browser:
         return str(answer.json()["ticket"])
 
 
+def shared_key() -> str:
+    """Return the one key of all pods, as the embedded stack has it."""
+    return str(settings.RENDER_POD_KEYS[""])
+
+
 class Pod:
     """A render pod that asks the control plane."""
 
     def __init__(self, name: str = "pod-1", key: str | None = None) -> None:
         self.name = name
-        headers = {b"Authorization": f"Bearer {settings.RENDER_POD_KEY if key is None else key}".encode()}
+        headers = {b"Authorization": f"Bearer {shared_key() if key is None else key}".encode()}
         transport = httpx.ASGITransport(application(), client=("127.0.0.1", 40000), raise_app_exceptions=False)
         self.http = httpx.AsyncClient(base_url=ORIGIN, transport=transport, headers=headers)
 
@@ -476,12 +481,47 @@ def test_internal_address_is_not_there_without_a_pod_s_key(place: Place, call: s
     body = {"ticket": Browser(place).ticket(), "sessions": []}
     assert Pod().ask(call, **body).status_code in {200, 204}
     absent = Pod(key="").ask("nothing")
-    for key in ("", "wrong", settings.RENDER_POD_KEY[:-1], "é"):
+    for key in ("", "wrong", shared_key()[:-1], "é"):
         answer = Pod(key=key).ask(call, **body)
         assert answer.status_code == absent.status_code == 404
         assert {**answer.headers, "x-correlation-id": ""} == {**absent.headers, "x-correlation-id": ""}
     assert Pod().ask("nothing").status_code == 404
     assert run(Pod().http.get(f"/internal/render/v1/{call}")).status_code == 404
+
+
+@pytest.fixture
+def own_keys() -> Iterator[dict[str, str]]:
+    """Give two pods a key each."""
+    before = settings.RENDER_POD_KEYS
+    settings.RENDER_POD_KEYS = {"pod-1": "1" * 32, "pod-2": "2" * 32}
+    try:
+        yield settings.RENDER_POD_KEYS
+    finally:
+        settings.RENDER_POD_KEYS = before
+
+
+def test_pod_speaks_for_itself_alone_when_each_has_its_key(
+    place: Place, own_keys: dict[str, str], connect: Callable[[str], Any]
+) -> None:
+    first, second = (Pod(name, key) for name, key in own_keys.items())
+    session = first.redeem(Browser(place).ticket())["session"]
+    assert first.lease(session) == {}
+    assert second.lease(session) == {session: "session.superseded"}
+    posing, ticket = Pod("pod-1", own_keys["pod-2"]), Browser(place).ticket()
+    for call, body in (
+        ("lease", {"sessions": [session]}),
+        ("release", {"sessions": [session]}),
+        ("redeem", {"ticket": ticket}),
+    ):
+        answer = posing.ask(call, **body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "pod.misnamed")
+    with connect("auditor") as connection:
+        rows = connection.execute("select detail from audit_platformevent where action = 'render_pod.misnamed'")
+        assert [row[0] for row in rows] == [{"pod": "pod-2", "claimed": "pod-1"}] * 3
+    assert first.lease(session) == {}
+    assert second.redeem(ticket)
+    # The key of all is nobody's now.
+    assert Pod("pod-1", "k" * 32).ask("lease", sessions=[]).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ RENDER = {
 
 def test_render_service_is_none_when_nothing_is_said_of_it() -> None:
     found = parse_environment(LEAST)
-    assert (found.render_url, found.render_pod_key, found.render_ticket_key) == ("", "", b"")
+    assert (found.render_url, found.render_pod_keys, found.render_ticket_key) == ("", {}, b"")
 
 
 @pytest.mark.parametrize("url", ["http://pods:8010/", "https://pods", "unix:/run/render.sock"])
@@ -31,6 +31,14 @@ def test_render_service_is_where_the_url_says(url: str) -> None:
     assert found.render_ticket_key == bytes.fromhex("01" * 32)
 
 
+def test_pods_share_a_key_or_have_one_each() -> None:
+    one, two = "1" * 32, "2" * 32
+    shared = parse_environment({**LEAST, **RENDER})
+    assert shared.render_pod_keys == {"": "k" * 32}
+    each = parse_environment({**LEAST, **RENDER, "GANTRY_RENDER__POD_KEY": f"render-0={one}, render-1={two}"})
+    assert each.render_pod_keys == {"render-0": one, "render-1": two}
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -38,6 +46,11 @@ def test_render_service_is_where_the_url_says(url: str) -> None:
         {"GANTRY_RENDER__URL": "unix:render.sock"},
         {"GANTRY_RENDER__POD_KEY": "short"},
         {"GANTRY_RENDER__POD_KEY": ""},
+        {"GANTRY_RENDER__POD_KEY": f"render-0={'1' * 32},render-1=short"},
+        {"GANTRY_RENDER__POD_KEY": f"render-0={'1' * 32},render-0={'2' * 32}"},
+        {"GANTRY_RENDER__POD_KEY": f"render-0={'1' * 32},render-1={'1' * 32}"},
+        {"GANTRY_RENDER__POD_KEY": f"render-0={'1' * 32},{'2' * 32}"},
+        {"GANTRY_RENDER__POD_KEY": f"a pod={'1' * 32}"},
         {"GANTRY_RENDER__TICKET_KEY": ""},
         {"GANTRY_RENDER__TICKET_KEY": "01" * 33},
         {"GANTRY_RENDER__TICKET_KEY": "no hexadecimal"},

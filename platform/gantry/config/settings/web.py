@@ -61,5 +61,5 @@ TRITON_URL = _env.triton_url
 
 #: Where render pods are found (empty: nowhere), what they show when they ask, and what signs tickets for them.
 RENDER_URL = _env.render_url
-RENDER_POD_KEY = _env.render_pod_key
+RENDER_POD_KEYS = _env.render_pod_keys
 RENDER_TICKET_KEY = _env.render_ticket_key
