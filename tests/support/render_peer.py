@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -244,6 +245,8 @@ class Client:
     def __init__(self, socket: websockets.ClientConnection) -> None:
         self.socket = socket
         self.texts: list[dict[str, Any]] = []
+        self._opened_at = time.monotonic()
+        self._heard: deque[str] = deque(maxlen=60)
         self._state_id = 0
 
     async def __aenter__(self) -> Self:
@@ -257,6 +260,7 @@ class Client:
     async def send(self, message: ClientMessage) -> None:
         """Send a message."""
         await self.socket.send(dump_message(message))
+        self._note("→", f"ack {message.seq}" if isinstance(message, Ack) else type(message).__name__.lower())
 
     async def look(self, state: State, *, view: int = 0, **more: Any) -> int:
         """Send a view's newest state; return its number."""
@@ -265,13 +269,30 @@ class Client:
         return self._state_id
 
     async def receive(self) -> Frame | dict[str, Any]:
-        """Return the next message: a frame, or a text as a dictionary."""
-        data = await asyncio.wait_for(self.socket.recv(), _ANSWERS_WITHIN_S)
+        """Return the next message: a frame, or a text as a dictionary.
+
+        Raises
+        ------
+        AssertionError
+            None came in time, with what went to and fro before.
+        """
+        try:
+            data = await asyncio.wait_for(self.socket.recv(), _ANSWERS_WITHIN_S)
+        except TimeoutError:
+            raise AssertionError(
+                f"Nothing came for {_ANSWERS_WITHIN_S:g} s, after\n" + "\n".join(self._heard)
+            ) from None
         if isinstance(data, bytes) and data[0] == FRAME_MAGIC:
-            return Frame.unpack(data)
+            frame = Frame.unpack(data)
+            self._note("←", f"{frame.tier!r} {frame.flags!r} {frame.seq} of {frame.view}/{frame.state_id}")
+            return frame
         text: dict[str, Any] = json.loads(data if isinstance(data, str) else unpack_message(data))
         self.texts.append(text)
+        self._note("←", f"{text['type']} {text.get('code', '')}")
         return text
+
+    def _note(self, way: str, what: str) -> None:
+        self._heard.append(f"{time.monotonic() - self._opened_at:8.3f} {way} {what}")
 
     async def messages(self) -> AsyncIterator[Frame | dict[str, Any]]:
         """Yield messages until the socket ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
@@ -38,9 +39,12 @@ class Scheduler:
     ----------
     workers
         Threads that draw.
+    clock
+        Seconds of the clock that sessions are told the time of.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._workers = max(1, workers)
         self._pool = ThreadPoolExecutor(self._workers, "draw")
         self._loop = asyncio.get_running_loop()
@@ -94,8 +98,10 @@ class Scheduler:
 
     def _pump(self) -> None:
         self._is_pumping = True
+        # One time for the look and for the timer after it: what became due between two would be seen by neither.
+        now = self._clock()
         try:
-            if self._give_out():
+            if self._give_out(now):
                 # What was drawn leaves before the rest is looked at.
                 if not self._is_planned:
                     self._is_planned = True
@@ -103,7 +109,7 @@ class Scheduler:
                 return
             due, self._due = self._due, {}
             for client in due:
-                self._set_timer(client)
+                self._set_timer(client, now)
         finally:
             self._is_pumping = False
 
@@ -111,20 +117,20 @@ class Scheduler:
         self._is_planned = False
         self._pump()
 
-    def _give_out(self) -> bool:
+    def _give_out(self, now: float) -> bool:
         """Start what can be started, most urgent first; True as soon as something was drawn inline."""
         for urgency in Urgency:
             found = True
             while found:
                 found = False
                 for client in list(self._due):
-                    work = client.session.next_work(urgency, time.monotonic())
+                    work = client.session.next_work(urgency, now)
                     if work is None:
                         continue
                     if client.is_cheap(work):
                         # To the end of the line: others come first next time.
                         self._due[client] = self._due.pop(client)
-                        client.deliver(work, client.draw(work), time.monotonic())
+                        client.deliver(work, client.draw(work), self._clock())
                         return True
                     found = True
                     self._start(client, work)
@@ -138,16 +144,16 @@ class Scheduler:
 
     def _done(self, client: Client, work: Work, drawn: Drawn | BaseException) -> None:
         self._busy -= 1
-        client.deliver(work, drawn, time.monotonic())
+        client.deliver(work, drawn, self._clock())
         blocked, self._blocked = self._blocked, {}
         self._due.update(blocked)
         self.kick(client)
 
-    def _set_timer(self, client: Client) -> None:
+    def _set_timer(self, client: Client, now: float) -> None:
         timer = self._timers.pop(client, None)
         if timer is not None:
             timer.cancel()
-        wait = client.session.wake_s(time.monotonic())
+        wait = client.session.wake_s(now)
         if wait is not None:
             self._timers[client] = self._loop.call_later(wait, self._wake, client)
 

@@ -132,6 +132,9 @@ class Session:
         for shown in self._views.values():
             if concerns(shown.wanted.state):
                 shown.best, shown.is_drawn = _NOTHING, False
+                if shown.busy is not None:
+                    # It may have looked before, and would pass for what is wanted.
+                    shown.busy.is_cancelled, shown.busy = True, None
 
     def drop(self, number: int) -> None:
         """Forget a view."""

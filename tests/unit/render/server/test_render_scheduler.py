@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from gantry_imaging.errors import PackError
 from gantry_render.protocol import Frame, FrameFlag, MediaType, StackState, State, View
 from gantry_render.server.artist import Drawn
@@ -119,6 +121,30 @@ async def test_a_settled_picture_leaves_a_thread_for_what_moves() -> None:
     assert ("still", Urgency.SETTLED, 1) not in drawn
     still.hold.set()
     await still.until(lambda: len(still.frames) == 2)
+    scheduler.close()
+
+
+class StepClock:
+    """Goes on by a step whenever it is looked at, as if the machine were busy between two looks."""
+
+    def __init__(self, step_s: float) -> None:
+        self.now = 10.0
+        self._step_s = step_s
+
+    def __call__(self) -> float:
+        self.now += self._step_s
+        return self.now
+
+
+@pytest.mark.parametrize("step_s", [0.011, 0.017, 0.023, 0.031, 0.041, 0.053, 0.067])
+async def test_a_picture_settles_however_long_the_scheduler_is_kept_from_its_timer(step_s: float) -> None:
+    clock = StepClock(step_s)
+    scheduler = Scheduler(2, clock)
+    viewer = Viewer("a", scheduler, [])
+    viewer.look(1, clock())
+    viewer.acknowledge(clock())
+    await viewer.until(lambda: len(viewer.frames) == 2)
+    assert FrameFlag.SETTLED in viewer.frames[-1].flags
     scheduler.close()
 
 

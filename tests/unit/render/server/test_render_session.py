@@ -292,6 +292,20 @@ def test_a_repeated_state_brings_no_second_motion_frame() -> None:
     assert settled is not None and settled.state_id == 2
 
 
+def test_a_picture_under_way_is_drawn_again_when_a_result_becomes_known() -> None:
+    table = Table()
+    table.look(VOLUME)
+    table.send_next()
+    table.now += 0.2
+    settled = table.next()
+    assert settled is not None and settled.urgency is Urgency.SETTLED
+    table.session.refresh(lambda state: state == VOLUME)
+    assert settled.is_cancelled and table.draw(settled, is_final=True) is None
+    again = table.send_next()
+    assert again is not None and FrameFlag.SETTLED not in again.flags
+    assert (frame := table.send_next()) is not None and FrameFlag.SETTLED in frame.flags
+
+
 def test_prefetch_waits_after_a_miss_when_the_link_is_slow() -> None:
     table = Table()
     table.look(STACK)
