@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from gantry.kernel.ids import ActorId, InstitutionId, StudyId, TenantId
-from gantry.kernel.vocabulary import ActorKind, DataCategory, Place, Role
+from gantry.kernel.vocabulary import ActorKind, DataCategory, GrantKind, Place, Role, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,11 @@ class Actor:
         Where the actor is, told by the tenant's table of networks.
     session
         A digest that groups what one sign-in did; never the session key.
+    scopes
+        What a service account's token is confined to; `None` is everything that the role may do.
+    consents
+        During a support session, the categories of data that the tenant agreed to have shown; `None` for
+        everybody else.
     """
 
     kind: ActorKind
@@ -32,6 +37,8 @@ class Actor:
     session: str = ""
     correlation_id: str = ""
     user_id: UUID | None = None
+    scopes: frozenset[Scope] | None = None
+    consents: frozenset[DataCategory] | None = None
 
     def is_confined_from(self, institution_id: InstitutionId) -> bool:
         """Tell whether the actor's institutions leave this one out."""
@@ -57,8 +64,8 @@ def system_actor(tenant_id: TenantId, *, correlation_id: str = "") -> Actor:
 class Subject:
     """What an activity is about, with the state that the caller loaded.
 
-    `is_granted` says whether the actor holds an object grant (referral, share) on the study;
-    it matters only for roles that see nothing without one.
+    `granted_by` says by what object grant the actor reaches the study, where their role and institutions
+    alone would not show it to them.
     """
 
     tenant_id: TenantId
@@ -66,7 +73,7 @@ class Subject:
     study_id: StudyId | None = None
     institution_id: InstitutionId | None = None
     patient_pseudonym: UUID | None = None
-    is_granted: bool = False
+    granted_by: GrantKind | None = None
     is_erased: bool = False
     is_quarantined: bool = False
     is_embargoed: bool = False
@@ -74,3 +81,8 @@ class Subject:
     #: A result that this reader may not see yet (unreviewed) or any more (rejected).
     is_withheld: bool = False
     detail: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_granted(self) -> bool:
+        """Tell whether the actor holds an object grant on the study."""
+        return self.granted_by is not None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.errors import ErrorKind, GantryError
-from gantry.kernel.vocabulary import Activity, Purpose
+from gantry.kernel.vocabulary import Activity, AdminPermission, Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Decision:
     allowed: bool
     code: str
     reason: str
-    activity: Activity
+    activity: Activity | AdminPermission
     purpose: Purpose
     clause: str = ""
     agreement_version: str = ""

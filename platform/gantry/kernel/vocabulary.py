@@ -6,7 +6,11 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a member of a tenant is there for. `SYSTEM` is the platform's own worker, never a person."""
+    """What a member of a tenant is there for.
+
+    `SYSTEM` is the platform's own worker, never a person; `SUPPORT` is an operator of the platform during a
+    support session. Neither is a member of any tenant.
+    """
 
     ADMIN = "admin"
     COMPLIANCE = "compliance"
@@ -15,9 +19,10 @@ class Role(StrEnum):
     REFERRER = "referrer"
     INTEGRATOR = "integrator"
     SYSTEM = "system"
+    SUPPORT = "support"
 
 
-MEMBER_ROLES: tuple[Role, ...] = tuple(role for role in Role if role is not Role.SYSTEM)
+MEMBER_ROLES: tuple[Role, ...] = tuple(role for role in Role if role not in {Role.SYSTEM, Role.SUPPORT})
 
 
 class ActorKind(StrEnum):
@@ -45,6 +50,42 @@ class Activity(StrEnum):
     ERASE = "erase"
 
 
+class AdminPermission(StrEnum):
+    """What may be administered in a tenant. None of these shows patient data."""
+
+    TENANT_VIEW = "tenant.view"
+    MEMBER_MANAGE = "member.manage"
+    INSTITUTION_MANAGE = "institution.manage"
+    ACCOUNT_MANAGE = "account.manage"
+    SUPPORT_CONSENT = "support.consent"
+    AGREEMENT_MANAGE = "agreement.manage"
+    AUDIT_READ = "audit.read"
+    GRANT_REVIEW = "grant.review"
+    BREAK_GLASS_REVIEW = "break_glass.review"
+    PRIVACY_MANAGE = "privacy.manage"
+    RETENTION_MANAGE = "retention.manage"
+    KEY_MANAGE = "key.manage"
+
+
+class GrantKind(StrEnum):
+    """Why somebody sees a study or a patient whom their role and institution alone would not show them."""
+
+    REFERRAL = "referral"
+    SHARE = "share"
+    CARE_TEAM = "care_team"
+    BREAK_GLASS = "break_glass"
+
+
+class Scope(StrEnum):
+    """What a service account's token may be used for; a scope narrows the role, it adds nothing."""
+
+    DICOMWEB_STORE = "dicomweb:store"
+    DICOMWEB_READ = "dicomweb:read"
+    WORKLIST_READ = "worklist:read"
+    INFERENCE = "inference"
+    AUDIT_READ = "audit:read"
+
+
 class DataCategory(StrEnum):
     PIXEL_DATA = "pixel_data"
     IDENTIFYING_METADATA = "identifying_metadata"
@@ -60,6 +101,10 @@ class Purpose(StrEnum):
     OPERATIONS = "HOPERAT"
     QUALITY = "HQUALIMP"
     PATIENT_REQUEST = "PATRQT"
+    #: "Break the glass": access in an emergency, past what role and institution allow.
+    EMERGENCY = "BTG"
+    #: Support by an operator of the platform.
+    SYSTEM_ADMINISTRATION = "HSYSADMIN"
 
 
 class Place(StrEnum):
