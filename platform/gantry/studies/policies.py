@@ -13,7 +13,7 @@ from gantry.kernel.clock import Clock
 from gantry.kernel.decision import Decision
 from gantry.kernel.errors import NotFoundError
 from gantry.kernel.ids import InstitutionId, StudyId
-from gantry.kernel.vocabulary import Activity, DataCategory
+from gantry.kernel.vocabulary import Activity, DataCategory, GrantKind
 from gantry.studies.domain import ReviewState
 from gantry.studies.models import Series, Study, StudyGrant
 
@@ -80,7 +80,7 @@ def subject_of(study: Study, actor: Actor, category: DataCategory, *, review: st
         study_id=StudyId(study.pk),
         institution_id=InstitutionId(study.institution_id),
         patient_pseudonym=study.patient.pseudonym,
-        is_granted=granted,
+        granted_by=GrantKind.REFERRAL if granted else None,
         is_withheld=not is_result_visible(actor, review),
     )
 

@@ -26,6 +26,7 @@ from gantry.kernel.vocabulary import (
     Activity,
     ActorKind,
     DataCategory,
+    GrantKind,
     Place,
     ProcessingBoundary,
     Purpose,
@@ -47,7 +48,8 @@ MAY: dict[Role, set[Activity]] = {
     Role.SURGEON: {A.FIND, A.VIEW, A.RENDER, A.VIEW_ABROAD, A.ANNOTATE, A.SHARE},
     Role.REFERRER: {A.FIND, A.VIEW, A.RENDER, A.VIEW_ABROAD},
     Role.INTEGRATOR: {A.STORE, A.FIND, A.VIEW, A.EXPORT, A.INFER},
-    Role.SYSTEM: {A.STORE, A.RENDER, A.INFER, A.DERIVE, A.ERASE},
+    Role.SYSTEM: {A.STORE, A.RENDER, A.INFER, A.DERIVE, A.EXPORT, A.TRANSFER, A.LEARN, A.ERASE},
+    Role.SUPPORT: {A.FIND, A.VIEW, A.RENDER},
 }  # fmt: skip
 
 
@@ -72,7 +74,11 @@ TERMS = Terms(
 )
 ACTOR = Actor(ActorKind.PERSON, ActorId(UUID(int=3)), TENANT, Role.RADIOLOGIST, place=Place.SITE)
 SUBJECT = Subject(
-    TENANT, DataCategory.PIXEL_DATA, study_id=StudyId(UUID(int=4)), institution_id=HOSPITAL, is_granted=True
+    TENANT,
+    DataCategory.PIXEL_DATA,
+    study_id=StudyId(UUID(int=4)),
+    institution_id=HOSPITAL,
+    granted_by=GrantKind.REFERRAL,
 )
 ABROAD = replace(TERMS, permissions=_everything(without=A.VIEW_ABROAD))
 
@@ -86,7 +92,11 @@ def _judge(
 @pytest.mark.parametrize("activity", Activity)
 @pytest.mark.parametrize("role", Role)
 def test_role_decides_when_the_agreement_permits_everything(role: Role, activity: Activity) -> None:
-    decision = _judge(actor=replace(ACTOR, role=role), activity=activity)
+    decision = _judge(
+        actor=replace(ACTOR, role=role, consents=frozenset(DataCategory)),
+        activity=activity,
+        subject=replace(SUBJECT, category=DataCategory.REPORTS),
+    )
     assert decision.allowed == (activity in MAY[role])
     assert decision.code == ("allowed" if decision.allowed else "role.not_permitted")
     assert decision.clause == (f"§{activity.value}" if decision.allowed else "")
@@ -122,12 +132,12 @@ DENIALS: dict[str, tuple[dict[str, Any], str, bool]] = {
         {"actor": replace(ACTOR, institutions=frozenset({InstitutionId(uuid4())}))}, "institution.outside", True,
     ),
     "referrer without referral": (
-        {"actor": replace(ACTOR, role=Role.REFERRER), "subject": replace(SUBJECT, is_granted=False)}, "grant.missing", True,
+        {"actor": replace(ACTOR, role=Role.REFERRER), "subject": replace(SUBJECT, granted_by=None)}, "grant.missing", True,
     ),
     "referrer without referral may not either": (
         {
             "actor": replace(ACTOR, role=Role.REFERRER),
-            "subject": replace(SUBJECT, is_granted=False),
+            "subject": replace(SUBJECT, granted_by=None),
             "activity": A.STORE,
         },
         "grant.missing",
