@@ -142,6 +142,8 @@ def _listen(config: RenderConfig) -> socket.socket:
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Those it accepts inherit it. A frame's end must not wait for the acknowledgement of its beginning.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listening.bind((config.host, config.port))
     listening.listen(512)
     return listening
