@@ -66,6 +66,9 @@ def _configure_environment() -> None:
     import django
 
     django.setup()
+    from gantry.audit.vocabulary import be_strict
+
+    be_strict()
 
 
 def pytest_configure(config: pytest.Config) -> None:

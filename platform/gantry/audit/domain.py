@@ -23,6 +23,8 @@ class Kind(StrEnum):
     INFERENCE = "ai_inference"
     REVIEW = "ai_review"
     CONFIGURATION = "configuration"
+    #: A release to somebody (BALP PrivacyDisclosure; ASTM E2147).
+    DISCLOSURE = "disclosure"
 
 
 class Outcome(StrEnum):

@@ -11,6 +11,7 @@ from django.db import DatabaseError, IntegrityError
 from gantry.audit.domain import AccessKey, Entry, Kind, Outcome
 from gantry.audit.errors import AuditUnavailableError
 from gantry.audit.models import AccessWindow, AuditEvent, PlatformEvent
+from gantry.audit.vocabulary import require_known
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
@@ -30,6 +31,7 @@ def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
     AuditUnavailableError
         The event cannot be written; the transaction is lost with it.
     """
+    require_known(entry.action, entry.kind)
     decision, subject = entry.decision, entry.subject
     event = AuditEvent(
         occurred_at=clock.now(),
@@ -110,6 +112,7 @@ def record_platform(
     clock: Clock = SYSTEM_CLOCK,
 ) -> None:
     """Record what happened outside any tenant, such as a failed sign-in."""
+    require_known(action, kind)
     event = PlatformEvent(
         occurred_at=clock.now(),
         kind=kind,

@@ -58,7 +58,10 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
         found = self.authenticate(context.request, email=_person(user).email, password=password)
-        return found is not None and found.pk == user.pk
+        if found is None or found.pk != user.pk:
+            return False
+        record_event("identity.confirmed", user_id=found.pk, by="password")
+        return True
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """Open the session, once every factor has been passed."""

@@ -21,6 +21,7 @@ from gantry.identity.addresses import client_address
 from gantry.identity.attempts import begin_attempt, fail_attempt, spend_code, succeed_attempt
 from gantry.identity.errors import SignInLockedError
 from gantry.identity.models import User
+from gantry.identity.services import record_event
 
 
 class SignInForm(LoginForm):
@@ -65,7 +66,9 @@ class ConfirmCodeForm(ReauthenticateWithCodeForm):
         _relabel_code(self)
 
     def clean_code(self) -> str:
-        return _count(self.user, "second_factor", lambda: _spend(self.user, super(ConfirmCodeForm, self).clean_code()))
+        code = _count(self.user, "second_factor", lambda: _spend(self.user, super(ConfirmCodeForm, self).clean_code()))
+        record_event("identity.confirmed", user_id=self.user.pk, by="second_factor")
+        return code
 
 
 class ActivateSecondFactorForm(ActivateTOTPForm):

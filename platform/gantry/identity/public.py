@@ -4,7 +4,7 @@ from gantry.identity.addresses import client_address, peer_address
 from gantry.identity.errors import SignInLockedError
 from gantry.identity.models import User
 from gantry.identity.services import create_person, end_all_sessions, find_person, set_password
-from gantry.identity.sessions import SessionInfo, is_session_alive, resolve_session, session_digest
+from gantry.identity.sessions import SessionInfo, end_idle_sessions, is_session_alive, resolve_session, session_digest
 
 __all__ = [
     "SessionInfo",
@@ -13,6 +13,7 @@ __all__ = [
     "client_address",
     "create_person",
     "end_all_sessions",
+    "end_idle_sessions",
     "find_person",
     "is_session_alive",
     "peer_address",

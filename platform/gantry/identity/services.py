@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from gantry.audit.public import Kind, Outcome, record_platform
+from gantry.audit.public import Outcome, kind_of, record_platform
 from gantry.foundation.web.correlation import correlation_id
 from gantry.identity.models import Session, User
 from gantry.identity.sessions import live_sessions
@@ -47,7 +47,7 @@ def create_person(*, email: str, name: str, password: str) -> User:
         raise InvalidInputError("This is not an e-mail address.") from error
     _check_password(password, person)
     person.set_password(password)
-    record_event("person.created", user_id=person.pk, kind=Kind.CONFIGURATION)
+    record_event("person.created", user_id=person.pk)
     try:
         with transaction.atomic(using="identity"):
             person.save(force_insert=True)
@@ -121,7 +121,6 @@ def record_event(
     action: str,
     *,
     user_id: UUID,
-    kind: Kind = Kind.AUTHENTICATION,
     outcome: Outcome = Outcome.SUCCESS,
     **detail: str,
 ) -> None:
@@ -131,7 +130,12 @@ def record_event(
     recorded, nothing happens.
     """
     record_platform(
-        kind=kind, action=action, outcome=outcome, user_id=user_id, correlation_id=correlation_id(), detail=detail
+        kind=kind_of(action),
+        action=action,
+        outcome=outcome,
+        user_id=user_id,
+        correlation_id=correlation_id(),
+        detail=detail,
     )
 
 

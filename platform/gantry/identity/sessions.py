@@ -13,9 +13,11 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.crypto import constant_time_compare
 
+from gantry.audit.public import Kind, Outcome, record_platform
 from gantry.identity.models import Session, User
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 
@@ -93,8 +95,26 @@ class SessionStore(SessionBase):
 
     @classmethod
     def clear_expired(cls) -> None:
-        # What has outlived its lifetime falls idle soon after, so one indexed column finds all.
-        Session.objects.filter(last_seen_at__lte=cls.clock.now() - idle_timeout()).delete()
+        end_idle_sessions(clock=cls.clock)
+
+
+def end_idle_sessions(*, clock: Clock = SYSTEM_CLOCK, limit: int = 500) -> None:
+    """Delete sessions that were left alone for too long, each with its event; one process at a time takes a session."""
+    # What has outlived its lifetime falls idle soon after, so one indexed column finds all.
+    idle = Session.objects.filter(last_seen_at__lte=clock.now() - idle_timeout())
+    with transaction.atomic(using="identity"):
+        for session in idle.select_for_update(skip_locked=True).order_by("last_seen_at")[:limit]:
+            if session.user_id is not None:
+                record_platform(
+                    kind=Kind.AUTHENTICATION,
+                    action="session.timed_out",
+                    outcome=Outcome.SUCCESS,
+                    user_id=session.user_id,
+                    correlation_id="",
+                    detail={"session": session.digest, "address": session.address},
+                    clock=clock,
+                )
+            session.delete()
 
 
 @dataclass(frozen=True, slots=True)

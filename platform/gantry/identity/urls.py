@@ -2,7 +2,6 @@
 
 from allauth.account import views as account
 from allauth.mfa.base import views as second_factor
-from allauth.mfa.recovery_codes import views as recovery
 from django.urls import path
 
 from gantry.identity import views
@@ -24,7 +23,6 @@ urlpatterns = [
          name="mfa_reauthenticate"),
     path("2fa/totp/activate/", views.ActivateSecondFactorView.as_view(), name="mfa_activate_totp"),
     path("2fa/totp/deactivate/", views.RemoveSecondFactorView.as_view(), name="mfa_deactivate_totp"),
-    path("2fa/recovery-codes/", recovery.ViewRecoveryCodesView.as_view(template_name="identity/recovery_codes.html"),
-         name="mfa_view_recovery_codes"),
+    path("2fa/recovery-codes/", views.ShowRecoveryCodesView.as_view(), name="mfa_view_recovery_codes"),
     path("2fa/recovery-codes/generate/", views.RenewRecoveryCodesView.as_view(), name="mfa_generate_recovery_codes"),
 ]  # fmt: skip

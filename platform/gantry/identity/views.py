@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView
+from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
 from allauth.mfa.totp.views import ActivateTOTPView, DeactivateTOTPView
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
@@ -82,6 +82,16 @@ class ActivateSecondFactorView(_Recorded, ActivateTOTPView):
 class RemoveSecondFactorView(_Recorded, DeactivateTOTPView):
     action = "second_factor.removed"
     template_name = "identity/second_factor_remove.html"
+
+
+class ShowRecoveryCodesView(ViewRecoveryCodesView):
+    template_name = "identity/recovery_codes.html"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user, _ = _whose(request)
+        record_event("recovery_codes.shown", user_id=user.pk)
+        answer: HttpResponse = super().get(request, *args, **kwargs)
+        return answer
 
 
 class RenewRecoveryCodesView(_Recorded, GenerateRecoveryCodesView):

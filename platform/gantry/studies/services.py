@@ -57,7 +57,7 @@ def complete_study(*, actor: Actor, study_id: UUID, clock: Clock = SYSTEM_CLOCK)
         return study  # something arrived between the timer's look and the lock
     study.state, study.quiet_until = StudyState.COMPLETE, None
     study.save(update_fields=["state", "quiet_until"])
-    entry = Entry(kind=Kind.CONFIGURATION, action="study.completed", decision=decision, subject=subject)
+    entry = Entry(kind=Kind.ACCESSED, action="study.completed", decision=decision, subject=subject)
     record(actor=actor, entry=entry, clock=clock)
     emit(
         StudyCompleted(study_id=study.pk, state=study.state, revision=study.revision),
@@ -153,7 +153,7 @@ def refer_study(
     detail = {"to": str(user_id), "until": ends.isoformat(), "reason": reason}
     record(
         actor=actor,
-        entry=Entry(kind=Kind.EXPORT, action="study.referred", decision=decision, subject=subject, detail=detail),
+        entry=Entry(kind=Kind.DISCLOSURE, action="study.referred", decision=decision, subject=subject, detail=detail),
         clock=clock,
     )
     emit(ReferralChanged(study_id=study.pk), streams=(WORKLIST, study_stream(study.pk)), clock=clock)
@@ -169,7 +169,9 @@ def withdraw_referral(*, actor: Actor, study_id: UUID, referral_id: UUID, clock:
         raise NotFoundError
     withdraw(StudyGrant, user_id=row.user_id, target=study, codename=SEE_STUDY)
     detail = {"from": str(row.user_id)}
-    entry = Entry(kind=Kind.EXPORT, action="referral.withdrawn", decision=decision, subject=subject, detail=detail)
+    entry = Entry(
+        kind=Kind.CONFIGURATION, action="referral.withdrawn", decision=decision, subject=subject, detail=detail
+    )
     record(actor=actor, entry=entry, clock=clock)
     emit(ReferralChanged(study_id=study.pk), streams=(WORKLIST, study_stream(study.pk)), clock=clock)
 

@@ -1,0 +1,193 @@
+"""Every action that the audit trail knows: its kind, what it says to a person, and how standards call it.
+
+Whoever records a new action adds its line here, sorted into the part it belongs to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from gantry.audit.domain import Kind
+from gantry.kernel.vocabulary import Activity
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What one action is.
+
+    Parameters
+    ----------
+    kind
+        The event kind (PS3.15 A.5.3, and what is composed from those).
+    sentence
+        What happened, as a compliance officer reads it; no names, no identifiers.
+    crud
+        FHIR `AuditEvent.action`: C, R, U, D or E.
+    type_code
+        PS3.16 CID 403 (security alerts, configuration) or CID 402 (sign-in): the event's type code.
+    shows_ai
+        A result of AI was put before somebody (the presentation ledger, DESIGN.md §5).
+    """
+
+    kind: Kind
+    sentence: str
+    crud: str = "E"
+    type_code: str = ""
+    shows_ai: bool = False
+
+
+K = Kind
+#: PS3.16 CID 402 and CID 403.
+LOGIN, LOGOUT = "110122", "110123"
+USE_OF_RESTRICTED_FUNCTION, OBJECT_SECURITY_CHANGED = "110132", "110135"
+SECURITY_CONFIGURATION, ROLES_CHANGED, USER_SECURITY_CHANGED = "110129", "110136", "110137"
+EMERGENCY_STARTED, EMERGENCY_STOPPED = "110127", "110138"
+SERVICE_STARTED, SERVICE_STOPPED = "110139", "110140"
+SOFTWARE_CONFIGURATION, NODE_AUTHENTICATION = "110131", "110126"
+
+
+def _accessed(sentence: str, crud: str = "R", *, shows_ai: bool = False) -> Act:
+    return Act(K.ACCESSED, sentence, crud, shows_ai=shows_ai)
+
+
+def _configured(sentence: str, crud: str = "U", type_code: str = SECURITY_CONFIGURATION) -> Act:
+    return Act(K.CONFIGURATION, sentence, crud, type_code)
+
+
+def _alert(sentence: str, type_code: str = USE_OF_RESTRICTED_FUNCTION) -> Act:
+    return Act(K.SECURITY_ALERT, sentence, "E", type_code)
+
+
+def _sign_in(sentence: str, type_code: str = LOGIN) -> Act:
+    return Act(K.AUTHENTICATION, sentence, "E", type_code)
+
+
+IDENTITY = {
+    "sign_in.succeeded": _sign_in("A person signed in."),
+    "sign_in.failed": _sign_in("A sign-in failed: the address or the password was not right."),
+    "sign_in.refused": _sign_in("A sign-in was refused before the password was looked at."),
+    "sign_in.locked": _sign_in("An account or a network was locked after too many failed sign-ins."),
+    "second_factor.failed": _sign_in("A sign-in failed at the second factor."),
+    "second_factor.refused": _sign_in("A second factor was refused before it was looked at."),
+    "password.failed": _sign_in("A signed-in person gave a wrong password."),
+    "password.refused": _sign_in("A signed-in person's password was refused before it was looked at."),
+    "sign_out": _sign_in("A person signed out.", LOGOUT),
+    "identity.confirmed": _sign_in("A signed-in person proved again who they are."),
+    "session.timed_out": _sign_in("A session ended by itself: left alone, or too old.", LOGOUT),
+    "session.ended": _sign_in("A person ended one of their sessions.", LOGOUT),
+    "session.others_ended": _sign_in("A person ended all their other sessions.", LOGOUT),
+    "session.all_ended": _sign_in("All sessions of a person were ended.", LOGOUT),
+    "person.created": _configured("A person was made who can sign in.", "C", USER_SECURITY_CHANGED),
+    "password.changed": _configured("A password was changed.", "U", USER_SECURITY_CHANGED),
+    "second_factor.activated": _configured("A second factor was set up.", "C", USER_SECURITY_CHANGED),
+    "second_factor.removed": _configured("A second factor was removed.", "D", USER_SECURITY_CHANGED),
+    "recovery_codes.shown": _configured("A person looked at their recovery codes.", "R", USER_SECURITY_CHANGED),
+    "recovery_codes.renewed": _configured("Recovery codes were renewed.", "U", USER_SECURITY_CHANGED),
+}
+TENANCY = {
+    "tenant.created": _configured("A tenant was made.", "C"),
+    "institution.created": _configured("A hospital was added to the group.", "C"),
+    "member.added": _configured("A person became a member.", "C", ROLES_CHANGED),
+    "member.ended": _configured("A membership was ended.", "D", ROLES_CHANGED),
+    "token.issued": _configured("An access token was issued.", "C", USER_SECURITY_CHANGED),
+    "token.revoked": _configured("An access token was revoked.", "D", USER_SECURITY_CHANGED),
+}
+AGREEMENTS = {
+    "agreement.drafted": _configured("A data processing agreement was drafted.", "C"),
+    "agreement.sign": _configured("A data processing agreement was signed and put in force.", "U"),
+    "agreement.suspend": _configured("A data processing agreement was suspended.", "U"),
+    "agreement.resume": _configured("A suspended data processing agreement was put in force again.", "U"),
+    "agreement.terminate": _configured("A data processing agreement was terminated.", "U"),
+}
+CATALOG = {
+    "model.deployed": _configured("A model version was put to use, or its phase changed.", "U", SOFTWARE_CONFIGURATION),
+}
+STUDIES = {
+    "instances.stored": Act(K.TRANSFERRED, "Images were received and stored.", "C"),
+    "instances.quarantined": Act(K.TRANSFERRED, "Objects were received and put in quarantine.", "C"),
+    "instances.retrieved": _accessed("Images were read.", shows_ai=True),
+    "images.shown": _accessed("Pictures were drawn from images.", shows_ai=True),
+    "study.opened": _accessed("A study was opened."),
+    "study.completed": _accessed("A study was declared complete.", "U"),
+    "studies.searched": Act(K.QUERY, "Studies were searched."),
+    "series.searched": Act(K.QUERY, "Series were searched."),
+    "quarantine.listed": Act(K.QUERY, "The quarantine was listed."),
+    "series.packing": _accessed("Images of a series were read to prepare it for the viewer."),
+    "series.packed": _accessed("A series was prepared for the viewer.", "C"),
+    "study.referred": Act(K.DISCLOSURE, "A study was referred to a physician.", "R", OBJECT_SECURITY_CHANGED),
+    "referral.withdrawn": _configured("A referral was withdrawn.", "D", OBJECT_SECURITY_CHANGED),
+}
+ANALYSES = {
+    "analysis.started": Act(K.INFERENCE, "An analysis by AI was started.", "E"),
+    "analysis.claimed": Act(K.INFERENCE, "A worker took an analysis and read its images.", "R"),
+    "analysis.finished": Act(K.INFERENCE, "An analysis by AI was finished; its results are available.", "C"),
+    "analysis.failed": Act(K.INFERENCE, "An analysis by AI failed or was refused.", "E"),
+    "analysis.not_applicable": Act(K.INFERENCE, "An analysis by AI did not fit the study.", "E"),
+    "ai_results.shown": _accessed("Results of AI were shown.", shows_ai=True),
+    "finding.accept": Act(K.REVIEW, "A finding of AI was accepted.", "U"),
+    "finding.reject": Act(K.REVIEW, "A finding of AI was rejected.", "U"),
+    "finding.reopen": Act(K.REVIEW, "The review of a finding of AI was opened again.", "U"),
+}
+VIEWING = {
+    "stream.followed": Act(K.QUERY, "Live news of studies was subscribed to."),
+    "series.rendered": _accessed("A series was opened for viewing.", shows_ai=True),
+    "render_session.ended": _alert("A viewing session was ended: its reader may not look any more."),
+    "render_ticket.refused": _alert("A ticket for viewing was refused."),
+    "render_pod.misnamed": _alert("A render pod came with another pod's name.", NODE_AUTHENTICATION),
+}
+#: What the boundary of an entry point records for the gate's "no".
+REFUSALS = {f"{activity}.refused": _alert("The gate refused something.") for activity in Activity}
+
+ACTIONS: dict[str, Act] = {
+    **IDENTITY, **TENANCY, **AGREEMENTS, **CATALOG, **STUDIES, **ANALYSES, **VIEWING, **REFUSALS,
+}  # fmt: skip
+
+
+class UnknownActionError(RuntimeError):
+    """A bug: an action, or a kind for it, that the vocabulary does not have."""
+
+
+def check_action(action: str, kind: Kind) -> str:
+    """Return what is wrong with an action of this kind; empty when the vocabulary has it so."""
+    known = ACTIONS.get(action)
+    if known is None:
+        return f"The audit vocabulary has no action {action!r}: add its line to gantry/audit/vocabulary.py."
+    if known.kind is not kind:
+        return f"The action {action!r} is of kind {known.kind}, not {kind}."
+    return ""
+
+
+def kind_of(action: str) -> Kind:
+    """Return the kind of a known action."""
+    return ACTIONS[action].kind
+
+
+class _Strictness:
+    """Whether an unknown action stops what is being done: in tests it does, in production it is logged."""
+
+    is_strict = False
+
+
+def be_strict() -> None:
+    """Have unknown actions raise from now on in this process."""
+    _Strictness.is_strict = True
+
+
+def require_known(action: str, kind: Kind) -> None:
+    """Refuse an action that the vocabulary does not have; in production, record it all the same and say so.
+
+    Raises
+    ------
+    UnknownActionError
+        In strict processes.
+    """
+    wrong = check_action(action, kind)
+    if not wrong:
+        return
+    if _Strictness.is_strict:
+        raise UnknownActionError(wrong)
+    log.error("audit.unknown_action", action=action, kind=kind)

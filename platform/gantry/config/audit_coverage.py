@@ -1,0 +1,149 @@
+"""Which audit event every way into the platform leaves: one line a route, message, job, clock and command.
+
+A tuple names actions of `gantry.audit.vocabulary`, at least one of which a success leaves behind. `NONE` says why there is
+nothing to record. `tests/architecture/test_audit_coverage.py` fails when something has no line here, and
+`tests/isolation/test_routes.py` when a success did not leave what its line says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NONE:
+    """A reviewed "leaves no event", with the reason."""
+
+    reason: str
+
+
+Coverage = tuple[str, ...] | NONE
+
+_FORM = NONE("A form without patient data; sending it is what is recorded.")
+_ABOUT_ONESELF = NONE("Tells people about themselves and their organisation; holds no patient data.")
+_SHELL = NONE("A page without patient data: its scripts fetch everything by REST, which records.")
+_OPERATION = NONE("Tells machines whether the process works; holds no data of any tenant.")
+_IN_SESSION = NONE("Within a viewing session whose opening was recorded (series.rendered).")
+_SEARCHED, _RETRIEVED, _SHOWN = ("studies.searched",), ("instances.retrieved",), ("images.shown",)
+_STORED = ("instances.stored", "instances.quarantined")
+_SIGN_IN = ("sign_in.succeeded", "sign_in.failed", "sign_in.refused", "sign_in.locked")
+_CODE = ("sign_in.succeeded", "second_factor.failed", "second_factor.refused")
+
+#: Django's addresses: (method, path without the leading slash; converters as `{name}`).
+ROUTES: dict[tuple[str, str], Coverage] = {
+    ("GET", ""): _ABOUT_ONESELF,
+    ("GET", "healthz"): _OPERATION,
+    ("GET", "readyz"): _OPERATION,
+    ("GET", "api/schema.json"): NONE("The description of the API, the same for everybody."),
+    # Signing in, and one's own account
+    ("GET", "accounts/login/"): _FORM,
+    ("POST", "accounts/login/"): _SIGN_IN,
+    ("GET", "accounts/logout/"): _FORM,
+    ("POST", "accounts/logout/"): ("sign_out",),
+    ("GET", "accounts/inactive/"): _FORM,
+    ("GET", "accounts/reauthenticate/"): _FORM,
+    ("POST", "accounts/reauthenticate/"): ("identity.confirmed", "sign_in.failed", "sign_in.refused"),
+    ("GET", "accounts/password/change/"): _FORM,
+    ("POST", "accounts/password/change/"): ("password.changed",),
+    ("GET", "accounts/sessions/"): _ABOUT_ONESELF,
+    ("POST", "accounts/sessions/end/"): ("session.ended", "session.others_ended"),
+    ("GET", "accounts/2fa/"): _FORM,
+    ("GET", "accounts/2fa/authenticate/"): _FORM,
+    ("POST", "accounts/2fa/authenticate/"): _CODE,
+    ("GET", "accounts/2fa/reauthenticate/"): _FORM,
+    ("POST", "accounts/2fa/reauthenticate/"): ("identity.confirmed", "second_factor.failed", "second_factor.refused"),
+    ("GET", "accounts/2fa/totp/activate/"): _FORM,
+    ("POST", "accounts/2fa/totp/activate/"): ("second_factor.activated",),
+    ("GET", "accounts/2fa/totp/deactivate/"): _FORM,
+    ("POST", "accounts/2fa/totp/deactivate/"): ("second_factor.removed",),
+    ("GET", "accounts/2fa/recovery-codes/"): ("recovery_codes.shown",),
+    ("GET", "accounts/2fa/recovery-codes/generate/"): _FORM,
+    ("POST", "accounts/2fa/recovery-codes/generate/"): ("recovery_codes.renewed",),
+    # Pages of a tenant
+    ("GET", "t/{tenant}/"): _SHELL,
+    ("GET", "t/{tenant}/studies/{study_id}/"): _SHELL,
+    # REST
+    ("GET", "t/{tenant}/api/v1/me"): _ABOUT_ONESELF,
+    ("GET", "t/{tenant}/api/v1/models"): NONE("The models put to use; holds no patient data."),
+    ("GET", "t/{tenant}/api/v1/people"): NONE("Colleagues to refer to; holds no patient data."),
+    ("POST", "t/{tenant}/api/v1/worklist/search"): _SEARCHED,
+    ("GET", "t/{tenant}/api/v1/studies/{study_id}"): ("study.opened",),
+    ("POST", "t/{tenant}/api/v1/studies/{study_id}/series/{series_id}/render-session"): ("series.rendered",),
+    ("GET", "t/{tenant}/api/v1/studies/{study_id}/analyses"): ("ai_results.shown",),
+    ("POST", "t/{tenant}/api/v1/studies/{study_id}/complete"): ("study.completed",),
+    ("POST", "t/{tenant}/api/v1/studies/{study_id}/referrals"): ("study.referred",),
+    ("DELETE", "t/{tenant}/api/v1/studies/{study_id}/referrals/{referral_id}"): ("referral.withdrawn",),
+    ("GET", "t/{tenant}/api/v1/quarantine"): ("quarantine.listed",),
+    ("POST", "t/{tenant}/api/v1/inference"): ("analysis.started",),
+    ("GET", "t/{tenant}/api/v1/inference/{analysis_id}"): ("ai_results.shown",),
+    ("GET", "t/{tenant}/api/v1/inference/{analysis_id}/events"): ("ai_results.shown",),
+    ("GET", "t/{tenant}/api/v1/findings/{finding_id}/contours"): ("ai_results.shown",),
+    ("POST", "t/{tenant}/api/v1/findings/{finding_id}/review"): ("finding.accept", "finding.reject", "finding.reopen"),
+}
+
+_STUDY = "/studies/{study}"
+_SERIES = f"{_STUDY}/series/{{series}}"
+_INSTANCE = f"{_SERIES}/instances/{{instance}}"
+#: The DICOM door's addresses, below `/t/{tenant}/dicomweb`.
+DICOMWEB: dict[tuple[str, str], Coverage] = {
+    ("POST", "/studies"): _STORED,
+    ("POST", _STUDY): _STORED,
+    ("GET", "/studies"): _SEARCHED,
+    ("GET", "/series"): ("series.searched",),
+    ("GET", f"{_STUDY}/series"): ("series.searched",),
+    ("GET", _STUDY): _RETRIEVED,
+    ("GET", _SERIES): _RETRIEVED,
+    ("GET", _INSTANCE): _RETRIEVED,
+    ("GET", f"{_STUDY}/rendered"): _SHOWN,
+    ("GET", f"{_SERIES}/rendered"): _SHOWN,
+    ("GET", f"{_INSTANCE}/rendered"): _SHOWN,
+    ("GET", f"{_INSTANCE}/frames/{{frame}}/rendered"): _SHOWN,
+    ("GET", f"{_STUDY}/thumbnail"): _SHOWN,
+    ("GET", f"{_SERIES}/thumbnail"): _SHOWN,
+    ("GET", f"{_INSTANCE}/thumbnail"): _SHOWN,
+    ("GET", f"{_INSTANCE}/frames/{{frame}}/thumbnail"): _SHOWN,
+}
+
+#: What render pods ask.
+INTERNAL: dict[str, Coverage] = {
+    "/internal/render/v1/redeem": ("series.rendered",),
+    "/internal/render/v1/lease": NONE("Renews what was opened; a session that ends by it is recorded."),
+    "/internal/render/v1/refused": ("render_ticket.refused",),
+    "/internal/render/v1/release": NONE("Gives back what was opened; shows nobody anything."),
+}
+
+#: WebSockets: address, then what a client may send. `""` is the opening itself.
+SOCKETS: dict[str, dict[str, Coverage]] = {
+    "t/{tenant}/ws/v1/events": {
+        "": NONE("Says nothing before a stream is subscribed to."),
+        "ping": NONE("Answered with a pong."),
+        "subscribe": ("stream.followed",),
+        "unsubscribe": NONE("Ends what was recorded."),
+    },
+    "t/{tenant}/render/v1/{series_id}": {
+        "": NONE("Reaches a render pod, which shows nothing before it redeems a ticket (internal redeem records)."),
+        **dict.fromkeys(("hello", "view", "drop", "ack", "probe", "ping"), _IN_SESSION),
+    },
+}
+
+JOBS: dict[str, Coverage] = {
+    "studies.pack_study": NONE("Puts one job a series on the queue; each of those records."),
+    "studies.pack_series": ("series.packing", "series.packed"),
+    "analyses.select": ("analysis.started", "analysis.not_applicable"),
+    "analyses.run": ("analysis.claimed", "analysis.finished", "analysis.failed"),
+}
+
+COMMANDS: dict[str, Coverage] = {
+    "up": _OPERATION,
+    "down": _OPERATION,
+    "status": _OPERATION,
+    "doctor": _OPERATION,
+    "worker": NONE("Runs jobs, each of which has its own line."),
+    "migrate": NONE("Changes the schema; runs before the trail can be written."),
+    "import": NONE("A client of STOW-RS: the server records what it stores."),
+    "demo load": NONE("A client of the services, which record."),
+    "tenant create": ("tenant.created",),
+    "tenant list": NONE("Names of tenants, for the operator; holds no patient data."),
+    "token create": ("token.issued",),
+    "token revoke": ("token.revoked",),
+}
