@@ -48,6 +48,10 @@ LEASE_ENDS_S: Final = 4.5
 TICKET_LIVES_S: Final = 60
 POD_NAME: Final = r"[A-Za-z0-9._:-]{1,64}"
 """What a pod may be called: leases go by it."""
+TICKET_REFUSALS: Final = ("ticket.forged", "ticket.expired", "ticket.other_series")
+"""For what a pod refuses a ticket by itself, and tells the control plane, which records it."""
+MAX_REPORTED_TICKETS: Final = 32
+"""So many at once; further ones are counted with one of their kind."""
 
 Vector: TypeAlias = tuple[float, float, float]
 

@@ -110,6 +110,7 @@ INTERNAL: dict[str, dict[str, Any]] = {
     "redeem": {"pod": "pod-1", "ticket": "{ticket}"},
     "lease": {"pod": "pod-1", "sessions": []},
     "release": {"pod": "pod-1", "sessions": []},
+    "refused": {"pod": "pod-1", "tickets": []},
 }
 #: Addresses outside any tenant; the pages under `accounts/` are identity's own to test.
 OUTSIDE = {"", "healthz", "readyz", "api/schema.json"}

@@ -1,4 +1,4 @@
-"""Where render pods ask: `/internal/render/v1/{redeem,lease,release}`.
+"""Where render pods ask: `/internal/render/v1/{redeem,lease,release,refused}`.
 
 Only a pod's key opens these addresses; without it they are not there. Where each pod has its own, it speaks for that
 pod alone. Edges do not route them (docs/operations.md).
@@ -25,9 +25,9 @@ from gantry.kernel.decision import Refused
 from gantry.viewing.errors import SessionEndedError, TicketRefusedError
 from gantry.viewing.leases import release_sessions, renew_leases
 from gantry.viewing.origins import header
-from gantry.viewing.pod_alerts import record_misnamed_pod
+from gantry.viewing.pod_alerts import RefusedTicket, record_misnamed_pod, record_reported_tickets
 from gantry.viewing.render_sessions import Manifest, ObjectRef, redeem_ticket
-from gantry_render.protocol import POD_NAME
+from gantry_render.protocol import MAX_REPORTED_TICKETS, POD_NAME, TICKET_REFUSALS
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 PREFIX = "/internal/render/v1/"
 MAX_BODY_BYTES = 64 * 1024
 MAX_SESSIONS = 1000
+_MOST_COUNTED = 1_000_000_000
 
 
 class MalformedError(Exception):
@@ -166,10 +167,29 @@ async def _release(pod: str, data: dict[str, Any]) -> tuple[int, None]:
     return 204, None
 
 
+async def _refused(pod: str, data: dict[str, Any]) -> tuple[int, None]:
+    rows = data.get("tickets")
+    if not isinstance(rows, list) or len(rows) > MAX_REPORTED_TICKETS:
+        raise MalformedError
+    await in_reserved_thread(record_reported_tickets, pod=pod, tickets=[_refused_ticket(row) for row in rows])
+    return 204, None
+
+
+def _refused_ticket(row: Any) -> RefusedTicket:
+    if not isinstance(row, dict):
+        raise MalformedError
+    ticket, code, count = row.get("ticket"), row.get("code"), row.get("count")
+    is_count = isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= _MOST_COUNTED
+    if not isinstance(ticket, str) or code not in TICKET_REFUSALS or not is_count:
+        raise MalformedError
+    return RefusedTicket(ticket, code, count)
+
+
 _CALLS: dict[str, Callable[[str, dict[str, Any]], Awaitable[tuple[int, dict[str, Any] | None]]]] = {
     "redeem": _redeem,
     "lease": _lease,
     "release": _release,
+    "refused": _refused,
 }
 #: For tests of the addresses.
 ROUTES = tuple(f"{PREFIX}{name}" for name in _CALLS)

@@ -11,9 +11,8 @@ from typing import Literal
 from uuid import UUID
 
 from gantry.analyses.public import Shape, list_shapes
-from gantry.audit.public import Entry, Kind, Outcome, record, record_access, record_platform
+from gantry.audit.public import record_access
 from gantry.foundation.scope import atomic_service, tenant_scope
-from gantry.foundation.web.correlation import correlation_id
 from gantry.kernel.actor import Actor, Subject, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision
@@ -31,6 +30,7 @@ from gantry.vault.public import KeyDestroyedError, Secret, StoredRef, get_vault
 from gantry.viewing.domain import NEXT, RenderState, RenderStep, states_before
 from gantry.viewing.errors import RenderUnavailableError, SessionEndedError, TicketRefusedError
 from gantry.viewing.models import RenderSession
+from gantry.viewing.pod_alerts import record_refused_ticket
 from gantry.viewing.readers import GONE, SIGNED_OUT, recall_reader, require_series_drawn, sign_in_of
 from gantry.viewing.tickets import open_ticket, sign_ticket
 from gantry_render.protocol import LEASE_ENDS_S, TICKET_LIVES_S, TicketClaims
@@ -173,33 +173,16 @@ def redeem_ticket(*, ticket: str, pod: str, clock: Clock = SYSTEM_CLOCK) -> Mani
     try:
         claims = open_ticket(ticket)
     except TicketRefusedError as refused:
-        record_platform(
-            kind=Kind.SECURITY_ALERT,
-            action="render_ticket.refused",
-            outcome=Outcome.REFUSED,
-            user_id=None,
-            correlation_id=correlation_id(),
-            detail={"code": refused.code, "pod": pod},
-            clock=clock,
-        )
+        record_refused_ticket(claims=None, pod=pod, code=refused.code, clock=clock)
         raise
-    platform = system_actor(TenantId(claims.tenant_id))
     try:
-        with tenant_scope(platform):
+        with tenant_scope(system_actor(TenantId(claims.tenant_id))):
             actor = _reader_of(claims, clock)
             with tenant_scope(actor):
                 return _redeem(actor, claims, pod, clock)
     except (TicketRefusedError, SessionEndedError) as refused:
-        with tenant_scope(platform):
-            _record_refused_ticket(claims, pod, refused.code, clock)
+        record_refused_ticket(claims=claims, pod=pod, code=refused.code, clock=clock)
         raise
-
-
-@atomic_service
-def _record_refused_ticket(claims: TicketClaims, pod: str, code: str, clock: Clock) -> None:
-    detail = {"code": code, "pod": pod, "session_id": str(claims.session_id), "series_id": str(claims.series_id)}
-    entry = Entry(kind=Kind.SECURITY_ALERT, action="render_ticket.refused", outcome=Outcome.REFUSED, detail=detail)
-    record(actor=system_actor(TenantId(claims.tenant_id)), entry=entry, clock=clock)
 
 
 @atomic_service

@@ -54,7 +54,6 @@ from gantry_render.server.pod import Pod
 from gantry_render.server.probing import probe
 from gantry_render.server.results import Results
 from gantry_render.server.session import Session, Urgency, Work
-from gantry_render.server.tickets import check_ticket
 from gantry_render.server.welcome import make_welcome
 
 log = structlog.get_logger(__name__)
@@ -194,7 +193,7 @@ class Connection:
         pod = self._pod
         now = time.monotonic()
         pod.require_open()
-        check_ticket(hello.ticket, pod.config.ticket_public_key, self._series_id, time.time())
+        pod.require_ticket(hello.ticket, self._series_id)
         try:
             manifest = await pod.control.redeem(hello.ticket)
         except ControlError as error:
@@ -275,8 +274,8 @@ class Connection:
         frame = self.session.finish(work, drawn.frame, drawn.is_final, now)
         if frame is None:
             return
-        if isinstance(work.state, VolumeState) and work.urgency is Urgency.MOTION:
-            self._pace.learn(frame.width * frame.height, frame.render_us / 1e6)
+        if drawn.moving is not None:
+            self._pace.learn(frame.width * frame.height, frame.render_us / 1e6, is_halved=drawn.moving.is_halved)
         took_us = frame.render_us + frame.encode_us
         queued_us = max(0, int((now - work.asked_at) * 1e6) - took_us)
         self._put(frame.pack(queued_us))

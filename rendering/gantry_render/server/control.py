@@ -66,6 +66,15 @@ class Ended:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedTicket:
+    """A ticket that this pod refused by itself, and how often since the last report; `code` is one of the protocol's."""
+
+    ticket: str = field(repr=False)
+    code: str
+    count: int
+
+
 class ControlError(Exception):
     """The control plane did not answer, or not in these terms."""
 
@@ -95,6 +104,15 @@ class ControlPlane(Protocol):
 
     async def release(self, sessions: Sequence[str]) -> None:
         """Say that sessions ended here; raises nothing."""
+
+    async def report(self, tickets: Sequence[RefusedTicket]) -> None:
+        """Tell of refused tickets, for the audit trail.
+
+        Raises
+        ------
+        ControlError
+            It did not answer.
+        """
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -143,6 +161,10 @@ class HttpControlPlane:
         except ControlError:
             return
 
+    async def report(self, tickets: Sequence[RefusedTicket]) -> None:
+        rows = [{"ticket": each.ticket, "code": each.code, "count": each.count} for each in tickets]
+        await self._post("refused", {"pod": self._pod, "tickets": rows})
+
     async def close(self) -> None:
         await self._client.aclose()
 
@@ -173,6 +195,7 @@ class MemoryControlPlane:
         self._manifests: dict[UUID, Manifest] = {}
         self.ended: dict[str, Ended] = {}
         self.released: list[str] = []
+        self.reported: list[RefusedTicket] = []
         self.is_reachable = True
 
     @property
@@ -211,6 +234,10 @@ class MemoryControlPlane:
 
     async def release(self, sessions: Sequence[str]) -> None:
         self.released.extend(sessions)
+
+    async def report(self, tickets: Sequence[RefusedTicket]) -> None:
+        self._require_reachable()
+        self.reported.extend(tickets)
 
     async def close(self) -> None:
         """Nothing is open."""

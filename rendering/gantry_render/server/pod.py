@@ -24,7 +24,9 @@ from gantry_render.server.loading import Series
 from gantry_render.server.memory import Memory
 from gantry_render.server.metrics import Metrics
 from gantry_render.server.objects import Objects
+from gantry_render.server.refusals import Refusals
 from gantry_render.server.scheduler import Scheduler
+from gantry_render.server.tickets import check_ticket
 from gantry_storage import ObjectCorruptError, StorageError
 
 log = structlog.get_logger(__name__)
@@ -69,6 +71,7 @@ class Pod:
         self.memory = Memory(config.memory_bytes)
         self.metrics = Metrics(lambda: self.memory.reserved_bytes, lambda: len(self._leases))
         self.scheduler = Scheduler(core_count())
+        self.refusals = Refusals(control)
         self.is_draining = False
         self._series: dict[Hashable, Series] = {}
         self._opening: dict[Hashable, asyncio.Future[Series]] = {}
@@ -89,6 +92,7 @@ class Pod:
                 await self._lease_task
         self.memory.clear()
         self.scheduler.close()
+        await self.refusals.close()
         await self.control.close()
 
     async def drain(self) -> None:
@@ -114,6 +118,20 @@ class Pod:
             raise SessionError(CloseCode.DRAINING, "pod.draining", "This server is going down.", _DRAIN_RETRY_MS)
 
     # Sessions.
+
+    def require_ticket(self, ticket: str, series_id: str) -> None:
+        """Refuse a ticket that is not ours, not for now or not for this series; the control plane is told.
+
+        Raises
+        ------
+        SessionError
+            As `check_ticket`.
+        """
+        try:
+            check_ticket(ticket, self.config.ticket_public_key, series_id, time.time())
+        except SessionError as error:
+            self.refusals.note(ticket, error.code)
+            raise
 
     def enter(self, client: Open, asked_at: float) -> None:
         """Note an open session; one of the same name, from before a reconnect, ends.

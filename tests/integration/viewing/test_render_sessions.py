@@ -476,9 +476,9 @@ def test_session_of_somebody_else_is_not_taken_over(place: Place) -> None:
 # --- who may ask -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", ["redeem", "lease", "release"])
+@pytest.mark.parametrize("call", ["redeem", "lease", "release", "refused"])
 def test_internal_address_is_not_there_without_a_pod_s_key(place: Place, call: str) -> None:
-    body = {"ticket": Browser(place).ticket(), "sessions": []}
+    body = {"ticket": Browser(place).ticket(), "sessions": [], "tickets": []}
     assert Pod().ask(call, **body).status_code in {200, 204}
     absent = Pod(key="").ask("nothing")
     for key in ("", "wrong", shared_key()[:-1], "é"):
@@ -524,12 +524,29 @@ def test_pod_speaks_for_itself_alone_when_each_has_its_key(
     assert Pod("pod-1", "k" * 32).ask("lease", sessions=[]).status_code == 404
 
 
+def test_pod_cannot_fill_the_trail_with_what_it_refused(
+    own_keys: dict[str, str], connect: Callable[[str], Any]
+) -> None:
+    pod = Pod("pod-1", own_keys["pod-1"])
+    for _ in range(4):
+        tickets = [{"ticket": f"nonsense {n}", "code": "ticket.forged", "count": 9} for n in range(32)]
+        assert pod.ask("refused", tickets=tickets).status_code == 204
+    with connect("auditor") as connection:
+        query = "select detail from audit_platformevent where detail->>'count' = '9'"
+        rows = [row[0] for row in connection.execute(query)]
+    assert 1 <= len(rows) < 4 * 32
+    assert rows[0] == {"code": "ticket.forged", "pod": "pod-1", "count": "9"}
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"[]", b"{}", b'{"pod": 1}', b'{"pod": "a b", "ticket": ""}', b"[" * 60_000, b"x" * 70_000,
-     b'{"pod": "a", "sessions": ["x"], "ticket": 7}', b'{"pod": "a", "sessions": {"x": 1}}'],
+     b'{"pod": "a", "sessions": ["x"], "ticket": 7, "tickets": [{}]}', b'{"pod": "a", "sessions": {"x": 1}}',
+     b'{"pod": "a", "tickets": [{"ticket": "x", "code": "role.not_permitted", "count": 1}]}',
+     b'{"pod": "a", "tickets": [{"ticket": "x", "code": "ticket.forged", "count": 0}]}',
+     b'{"pod": "a", "tickets": [' + b"{}," * 40 + b"{}]}"],
 )  # fmt: skip
-@pytest.mark.parametrize("call", ["redeem", "lease", "release"])
+@pytest.mark.parametrize("call", ["redeem", "lease", "release", "refused"])
 def test_internal_address_refuses_what_it_cannot_read(call: str, content: bytes) -> None:
     answer = run(Pod().http.post(f"/internal/render/v1/{call}", content=content))
     assert (answer.status_code, answer.json()["code"]) == (400, "request.invalid")
