@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from gantry.audit.domain import Kind
-from gantry.kernel.vocabulary import Activity
+from gantry.kernel.vocabulary import Activity, AdminPermission
 
 log = structlog.get_logger(__name__)
 
@@ -98,10 +98,28 @@ TENANCY = {
 }
 AGREEMENTS = {
     "agreement.drafted": _configured("A data processing agreement was drafted.", "C"),
-    "agreement.sign": _configured("A data processing agreement was signed and put in force.", "U"),
+    "agreement.edit": _configured("A draft of a data processing agreement was changed.", "U"),
+    "agreement.review": _configured("A data processing agreement was declared ready to be signed.", "U"),
+    "agreement.sign": _configured("One side signed a data processing agreement.", "U"),
+    "agreement.countersign": _configured("The other side signed a data processing agreement.", "U"),
+    "agreement.enter": _configured("A data processing agreement entered into force.", "U"),
+    "agreement.enter_suspended": _configured(
+        "A version of a data processing agreement took the place of a suspended one, and is suspended, too.", "U"
+    ),
     "agreement.suspend": _configured("A data processing agreement was suspended.", "U"),
     "agreement.resume": _configured("A suspended data processing agreement was put in force again.", "U"),
+    "agreement.supersede": _configured("A newer version took the place of a data processing agreement.", "U"),
     "agreement.terminate": _configured("A data processing agreement was terminated.", "U"),
+    "agreement.expire": _configured("A data processing agreement came to its end.", "U"),
+    "agreement.withdraw": _configured(
+        "A version of a data processing agreement was given up before it was signed.", "U"
+    ),
+    "agreement.end_chosen": _configured("It was chosen what becomes of the data after an agreement's end.", "U"),
+    "agreement.reminded": _configured("It was told that a data processing agreement will end.", "E"),
+    "agreement.asked": _configured("It was asked what an agreement permits.", "R"),
+    "agreement.read": _configured("The document of a data processing agreement was read.", "R"),
+    "transfer_notice.given": _configured("The notice of a standard contract to the authority was recorded.", "U"),
+    "transfer_notice.due": _configured("The notice of a standard contract to the authority is due.", "E"),
 }
 CATALOG = {
     "model.deployed": _configured("A model version was put to use, or its phase changed.", "U", SOFTWARE_CONFIGURATION),
@@ -140,7 +158,10 @@ VIEWING = {
     "render_pod.misnamed": _alert("A render pod came with another pod's name.", NODE_AUTHENTICATION),
 }
 #: What the boundary of an entry point records for the gate's "no".
-REFUSALS = {f"{activity}.refused": _alert("The gate refused something.") for activity in Activity}
+REFUSALS = {
+    **{f"{activity}.refused": _alert("The gate refused something.") for activity in Activity},
+    **{f"{permission}.refused": _alert("An act of administration was refused.") for permission in AdminPermission},
+}
 
 ACTIONS: dict[str, Act] = {
     **IDENTITY, **TENANCY, **AGREEMENTS, **CATALOG, **STUDIES, **ANALYSES, **VIEWING, **REFUSALS,
