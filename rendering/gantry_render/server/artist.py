@@ -9,9 +9,10 @@ from typing import Final
 from gantry_imaging.errors import PackError
 from gantry_imaging.pack import VoiLut
 from gantry_imaging.voi import PRESETS, Voi
-from gantry_render.protocol import Frame, FrameFlag, MediaType, PlaneState, StackState, Tier
+from gantry_render.protocol import Frame, FrameFlag, MediaType, PlaneState, StackState, Tier, VolumeState
 from gantry_render.server.encoding import encode
 from gantry_render.server.loading import Series
+from gantry_render.server.pace import Moving
 from gantry_render.server.pictures import Drawing
 from gantry_render.server.planes import draw_plane
 from gantry_render.server.results import Results
@@ -28,6 +29,8 @@ class Drawn:
 
     frame: Frame
     is_final: bool
+    moving: Moving | None = None
+    """How it was drawn, if it is a moving picture in 3D."""
 
 
 class Artist:
@@ -49,15 +52,15 @@ class Artist:
         self._accept = accept
         self._default = default_plane_voi(series)
 
-    def draw(self, work: Work, is_low: bool, moving_side: int) -> Drawn:
+    def draw(self, work: Work, is_low: bool, moving: Moving) -> Drawn:
         """Make a frame of a piece of work.
 
         Parameters
         ----------
         is_low
             The link bears little.
-        moving_side
-            Longer side of a moving picture in 3D.
+        moving
+            How moving pictures in 3D are drawn.
 
         Raises
         ------
@@ -65,7 +68,8 @@ class Artist:
             What cannot be drawn, with its code.
         """
         started = time.perf_counter_ns()
-        drawing = self._draw(work, moving_side)
+        used = moving if isinstance(work.state, VolumeState) and work.urgency is Urgency.MOTION else None
+        drawing = self._draw(work, used)
         drawn = time.perf_counter_ns()
         is_lossless = work.tier is Tier.T3 and drawing.is_exact
         media_type, payload = encode(
@@ -75,9 +79,9 @@ class Artist:
         frame = _frame(work, drawing, media_type, payload, is_lossless)
         times = (drawn - started) // _NANOSECONDS, (encoded - drawn) // _NANOSECONDS
         # A moving picture in 3D is drawn with longer steps, so its settled one is better at any size.
-        return Drawn(_with_times(frame, *times), drawing.is_full and work.tier >= Tier.T2)
+        return Drawn(_with_times(frame, *times), drawing.is_full and work.tier >= Tier.T2, used)
 
-    def _draw(self, work: Work, moving_side: int) -> Drawing:
+    def _draw(self, work: Work, moving: Moving | None) -> Drawing:
         state = work.state
         if isinstance(state, StackState):
             if state.frame >= len(self._series.index.frames):
@@ -91,10 +95,9 @@ class Artist:
                 labels = self._results.labels(state.segments)
                 return draw_plane(volume, state, work.tier, self._default, labels)
         with self._series.drawn() as loaded:
-            side = moving_side if work.urgency is Urgency.MOTION else None
-            meshes = self._results.meshes(state.meshes, is_moving=side is not None)
+            meshes = self._results.meshes(state.meshes, is_moving=moving is not None)
             overlay = self._results.overlay(state.segments)
-            return draw_volume(loaded, state, side, meshes, overlay, lambda: work.is_cancelled)
+            return draw_volume(loaded, state, moving, meshes, overlay, lambda: work.is_cancelled)
 
 
 def default_plane_voi(series: Series) -> Voi:

@@ -13,16 +13,17 @@ from gantry_render.engine.port import Loaded
 from gantry_render.presets import get_preset
 from gantry_render.protocol import VolumeState
 from gantry_render.scene import Camera, CropBox, LabelOverlay, Scene, SurfaceMesh
+from gantry_render.server.pace import Moving
 from gantry_render.server.pictures import NO_WINDOW, WHOLE, Drawing, cut
 
-# A moving picture is drawn by the engine at half of what it is asked for.
+# The engine draws through the halved volume at half of what it is asked for.
 _ENGINE_HALVES: Final = 2
 
 
 def draw_volume(
     loaded: Loaded,
     state: VolumeState,
-    moving_side: int | None,
+    moving: Moving | None,
     meshes: Mapping[str, SurfaceMesh],
     overlay: LabelOverlay | None,
     cancelled: Callable[[], bool],
@@ -31,8 +32,8 @@ def draw_volume(
 
     Parameters
     ----------
-    moving_side
-        Longer side of a moving picture in pixels; None for a settled one of the state's own size.
+    moving
+        How a moving picture is drawn; None for a settled one of the state's own size.
     meshes
         Of the results that the state names and that could be read.
     cancelled
@@ -45,18 +46,20 @@ def draw_volume(
     EngineError
         `engine.cancelled`, `engine.closed`.
     """
-    size, is_moving = state.size, moving_side is not None
-    if moving_side is not None:
-        across, down = cut(*state.size, moving_side)
-        size = min(size[0], across * _ENGINE_HALVES), min(size[1], down * _ENGINE_HALVES)
-    picture = loaded.render(to_scene(state, size, is_moving, meshes, overlay), cancelled)
-    return Drawing(np.ascontiguousarray(picture.rgb), 0.0, WHOLE, NO_WINDOW, not is_moving, not is_moving)
+    size, is_halved = state.size, moving is not None and moving.is_halved
+    if moving is not None:
+        size = cut(*state.size, moving.side)
+    if is_halved:
+        size = size[0] * _ENGINE_HALVES, size[1] * _ENGINE_HALVES
+    picture = loaded.render(to_scene(state, size, is_halved, meshes, overlay), cancelled)
+    is_settled = moving is None
+    return Drawing(np.ascontiguousarray(picture.rgb), 0.0, WHOLE, NO_WINDOW, is_settled, is_settled)
 
 
 def to_scene(
     state: VolumeState,
     size: tuple[int, int],
-    is_moving: bool,
+    is_halved: bool,
     meshes: Mapping[str, SurfaceMesh],
     overlay: LabelOverlay | None,
 ) -> Scene:
@@ -88,7 +91,7 @@ def to_scene(
         window_shift=state.window_shift,
         window_scale=state.window_scale,
         crop=crop,
-        tier=scene.Tier.MOTION if is_moving else scene.Tier.SETTLED,
+        tier=scene.Tier.MOTION if is_halved else scene.Tier.SETTLED,
         overlay=overlay,
         meshes=shown,
     )
