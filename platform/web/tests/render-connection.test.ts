@@ -124,6 +124,23 @@ test("a_prefetched_frame_is_kept_and_shown_at_once_when_scrolled_to", async () =
   expect(pod.views().at(-1)).toMatchObject({ holds: 0, prefetch: [3, 4] });
 });
 
+test("a_prefetched_frame_is_acknowledged_at_once_and_a_painted_one_after_its_animation_frame", async () => {
+  const painted: (() => void)[] = [];
+  const { pod, view } = await live(new MemoryPod({ afterPaint: (callback) => painted.push(callback) }));
+  view.set(stackState(1), { prefetch: [2] });
+  pod.nextFrame();
+  await pod.say(prefetched(1, 1, 2));
+  await pod.say(frameOf({ seq: 2, stateId: 1, place: 1 }));
+  await decoded();
+  expect(pod.acks()).toEqual([[1, true]]);
+  view.painted();
+  for (const callback of painted) callback();
+  expect(pod.acks()).toEqual([
+    [1, true],
+    [2, true],
+  ]);
+});
+
 test("a_late_frame_of_the_former_place_does_not_replace_what_was_at_hand", async () => {
   const { pod, view } = await live();
   view.set(stackState(1), { prefetch: [2] });

@@ -94,15 +94,13 @@ export class ConnectionPool {
       accept: ACCEPT,
       onSignedOut: () => window.dispatchEvent(new CustomEvent(SIGNED_OUT)),
       bounds: { encodedBytes: (isSmall ? 32 : 96) * MIB, decodedBytes: (isSmall ? 24 : 96) * MIB },
-      // Neither comes while the page is hidden; nor does anything need to be painted then.
-      onNextFrame: (callback) => whenVisible(callback, () => requestAnimationFrame(callback)),
-      afterPaint: (callback) =>
-        whenVisible(callback, () => requestAnimationFrame(() => setTimeout(callback))),
+      // None comes while the page is hidden; nor does anything need to be painted then.
+      onNextFrame: (callback) => {
+        if (document.hidden) setTimeout(callback);
+        else requestAnimationFrame(callback);
+      },
+      // The next task comes after the rendering that the animation frame is the beginning of.
+      afterPaint: (callback) => void setTimeout(callback),
     });
   }
-}
-
-function whenVisible(callback: () => void, then: () => void): void {
-  if (document.hidden) setTimeout(callback);
-  else then();
 }

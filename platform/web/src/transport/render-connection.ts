@@ -15,7 +15,7 @@ import {
   type ServerMessage,
   type Welcome,
 } from "./protocol.gen";
-import { StreamView, type ViewHost } from "./stream-view";
+import { type Fate, StreamView, type ViewHost } from "./stream-view";
 
 export type ConnectionState =
   | "idle"
@@ -58,7 +58,7 @@ export interface ConnectionOptions {
   bounds: CacheBounds;
   /** Run before the next picture of the screen. */
   onNextFrame: (callback: () => void) => void;
-  /** Run once what is painted is on the screen. */
+  /** Called in an animation frame; run once what that frame painted is on its way to the screen. */
   afterPaint: (callback: () => void) => void;
   /** The pod says that the session of the person is over. */
   onSignedOut?: () => void;
@@ -132,7 +132,7 @@ export class RenderConnection extends EventTarget {
     this.#host = {
       cache: this.cache,
       changed: () => this.#plan(),
-      acknowledge: (seq, painted) => this.#acknowledge(seq, painted),
+      acknowledge: (seq, fate) => this.#acknowledge(seq, fate),
       dropped: (view) => this.#dropped(view),
     };
   }
@@ -279,7 +279,7 @@ export class RenderConnection extends EventTarget {
       const view = frame && this.#views.get(frame.view);
       if (frame) this.#arrivals.set(frame.seq, this.#now());
       if (view) view.take(frame);
-      else if (frame) this.#acknowledge(frame.seq, false);
+      else if (frame) this.#acknowledge(frame.seq, "dropped");
       return;
     }
     // Unpacking takes a moment; what comes meanwhile waits its turn.
@@ -445,16 +445,16 @@ export class RenderConnection extends EventTarget {
     this.#socket.send(JSON.stringify(message));
   }
 
-  #acknowledge(seq: number, painted: boolean): void {
+  #acknowledge(seq: number, fate: Fate): void {
     if (!this.#isWelcome) return;
     const socket = this.#socket;
     const arrived = this.#arrivals.get(seq) ?? this.#now();
     this.#arrivals.delete(seq);
     const send = (): void => {
       const held_ms = Math.round(this.#now() - arrived);
-      if (this.#socket === socket) this.#send({ type: "ack", seq, painted, held_ms });
+      if (this.#socket === socket) this.#send({ type: "ack", seq, painted: fate !== "dropped", held_ms });
     };
-    if (painted) this.#options.afterPaint(send);
+    if (fate === "painted") this.#options.afterPaint(send);
     else send();
   }
 

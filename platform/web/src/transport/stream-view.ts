@@ -21,12 +21,15 @@ export interface How {
   prefetch?: readonly number[];
 }
 
+/** What became of a frame: painted just now, kept for later, or of no use. */
+export type Fate = "painted" | "kept" | "dropped";
+
 /** What a view needs of its connection. */
 export interface ViewHost {
   readonly cache: FrameCache;
   /** The view has something new to say. */
   changed(view: StreamView): void;
-  acknowledge(seq: number, painted: boolean): void;
+  acknowledge(seq: number, fate: Fate): void;
   dropped(view: StreamView): void;
 }
 
@@ -142,12 +145,12 @@ export class StreamView {
   take(frame: Frame): void {
     const asked = this.#states.get(frame.stateId)?.state;
     if (!asked || this.#isClosed) {
-      this.#host.acknowledge(frame.seq, false);
+      this.#host.acknowledge(frame.seq, "dropped");
       return;
     }
     const held = this.#host.cache.keep(frame, asked);
     if (frame.flags & FrameFlag.PREFETCHED) {
-      this.#host.acknowledge(frame.seq, true);
+      this.#host.acknowledge(frame.seq, "kept");
       const isWanted = this.#state !== null && this.#is(held.state, this.#state, frame.stateId);
       if (isWanted && !this.isCurrent) void this.#show(held, this.#stateId, false, null);
       else if (this.#isNear(held)) void this.#host.cache.bitmap(held);
@@ -157,10 +160,10 @@ export class StreamView {
     void this.#show(held, frame.stateId, false, frame.seq);
   }
 
-  /** The picture was painted; acknowledged once. */
+  /** The picture was painted, in this animation frame; acknowledged once. */
   painted(): void {
     if (this.#unseen === null) return;
-    this.#host.acknowledge(this.#unseen, true);
+    this.#host.acknowledge(this.#unseen, "painted");
     this.#unseen = null;
   }
 
@@ -213,7 +216,7 @@ export class StreamView {
     const bitmap = this.#host.cache.ready(held) ?? (await this.#host.cache.bitmap(held));
     const isLate = this.#shown !== null && (stateId < this.#shown.stateId || this.#isWorse(held, stateId));
     if (!bitmap || isLate || this.#isClosed) {
-      if (seq !== null) this.#host.acknowledge(seq, false);
+      if (seq !== null) this.#host.acknowledge(seq, "dropped");
       return;
     }
     this.#skip();
@@ -233,7 +236,7 @@ export class StreamView {
   }
 
   #skip(): void {
-    if (this.#unseen !== null) this.#host.acknowledge(this.#unseen, false);
+    if (this.#unseen !== null) this.#host.acknowledge(this.#unseen, "dropped");
     this.#unseen = null;
   }
 }
