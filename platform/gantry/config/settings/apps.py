@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "gantry.studies",
     "gantry.analyses",
     "gantry.viewing",
+    "gantry.oversight",
     "gantry.config",
 ]
 

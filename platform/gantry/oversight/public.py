@@ -1,0 +1,3 @@
+"""What the composition root may use of oversight."""
+
+__all__: list[str] = []
