@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -35,7 +36,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event to be recorded. `detail` holds ids, codes and counts, never patient data."""
+    """One event to be recorded. `detail` holds ids, codes and counts, never patient data.
+
+    Parameters
+    ----------
+    patients
+        Pseudonyms of all whom a query's answer named, beside the subject's own.
+    sealed
+        What must be kept word for word (a raw query, a person's reason): encrypted beside the event, and only a
+        salted hash of it in the ledger.
+    """
 
     kind: Kind
     action: str
@@ -43,6 +53,29 @@ class Entry:
     decision: Decision | None = None
     subject: Subject | None = None
     detail: dict[str, str] = field(default_factory=dict)
+    patients: tuple[UUID, ...] = ()
+    sealed: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFilter:
+    """Which events of a log are wanted; what is empty does not narrow.
+
+    `since` and `until` bound `occurred_at`, the first inclusively, the second exclusively.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    patient: UUID | None = None
+    actor_id: UUID | None = None
+    role: str = ""
+    study_id: UUID | None = None
+    activity: str = ""
+    purpose: str = ""
+    address: str = ""
+    kinds: frozenset[Kind] = frozenset()
+    actions: frozenset[str] = frozenset()
+    outcomes: frozenset[Outcome] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

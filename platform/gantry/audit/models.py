@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from gantry.foundation.models import TenantModel
@@ -11,7 +12,11 @@ from gantry.kernel.ids import new_uuid
 
 
 class AuditEvent(TenantModel):
-    """One event, unsequenced; a sequencer later gives it an index and a leaf in the tenant's tree."""
+    """One event, unsequenced; the sequencer later gives it an index and a leaf in the tenant's tree.
+
+    Two more columns are the database's own, and the application may not fill them: `xid`, the transaction that
+    added the row, and `recorded_at`, when it did.
+    """
 
     occurred_at = models.DateTimeField()
     kind = models.CharField(max_length=32)
@@ -23,6 +28,7 @@ class AuditEvent(TenantModel):
     place = models.CharField(max_length=16)
     session = models.CharField(max_length=64, blank=True)
     correlation_id = models.CharField(max_length=64, blank=True)
+    address = models.CharField(max_length=64, blank=True)
     activity = models.CharField(max_length=32, blank=True)
     purpose = models.CharField(max_length=16, blank=True)
     code = models.CharField(max_length=64, blank=True)
@@ -32,14 +38,17 @@ class AuditEvent(TenantModel):
     study_id = models.UUIDField(null=True)
     #: Random per patient; the mapping to the person is destroyed with the patient's key.
     patient_pseudonym = models.UUIDField(null=True)
+    #: Whom else the event concerns: the patients that a query's answer named.
+    patients = ArrayField(models.UUIDField(), default=list)
     institution_id = models.UUIDField(null=True)
     detail = models.JSONField(default=dict)
+    #: Verbatim content, encrypted under the tenant's audit key of the month (`gantry.audit.sealing`).
+    sealed = models.BinaryField(null=True)
+    sealed_sha256 = models.CharField(max_length=64, blank=True)
+    sealed_key_id = models.UUIDField(null=True)
 
     class Meta:
-        indexes = [
-            models.Index(fields=["tenant_id", "occurred_at"], name="audit_event_time"),
-            models.Index(fields=["tenant_id", "patient_pseudonym", "occurred_at"], name="audit_event_patient"),
-        ]
+        indexes = [models.Index(fields=["tenant_id", "occurred_at"], name="audit_event_time")]
 
 
 class AccessWindow(TenantModel):
@@ -75,3 +84,13 @@ class PlatformEvent(models.Model):
 
     def __str__(self) -> str:
         return f"PlatformEvent {self.pk}"
+
+
+class SigningRequest(TenantModel):
+    """What the application asks the sequencer to put its name to; the answer is `audit_signature`."""
+
+    kind = models.CharField(max_length=16)
+    digest = models.CharField(max_length=64, blank=True)
+    pseudonym = models.UUIDField(null=True)
+    size = models.BigIntegerField(null=True)
+    requested_at = models.DateTimeField()

@@ -11,11 +11,14 @@ from django.db import DatabaseError, IntegrityError
 from gantry.audit.domain import AccessKey, Entry, Kind, Outcome
 from gantry.audit.errors import AuditUnavailableError
 from gantry.audit.models import AccessWindow, AuditEvent, PlatformEvent
+from gantry.audit.sealing import seal
 from gantry.audit.vocabulary import require_known
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
+from gantry.kernel.ids import new_uuid
+from gantry.vault.public import VaultError, get_vault
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +37,7 @@ def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
     require_known(entry.action, entry.kind)
     decision, subject = entry.decision, entry.subject
     event = AuditEvent(
+        id=new_uuid(),
         occurred_at=clock.now(),
         kind=entry.kind,
         action=entry.action,
@@ -44,6 +48,7 @@ def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
         place=actor.place,
         session=actor.session,
         correlation_id=actor.correlation_id,
+        address=actor.address,
         activity=decision.activity if decision else "",
         purpose=decision.purpose if decision else "",
         code=decision.code if decision else "",
@@ -52,13 +57,23 @@ def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
         data_category=subject.category if subject else "",
         study_id=subject.study_id if subject else None,
         patient_pseudonym=subject.patient_pseudonym if subject else None,
+        patients=list(dict.fromkeys(entry.patients)),
         institution_id=subject.institution_id if subject else None,
         detail=entry.detail,
     )
     # A plain insert: the application role may not read the ledger, so nothing may be asked back.
     try:
+        if entry.sealed:
+            sealed = seal(
+                get_vault().keys,
+                entry.sealed,
+                tenant_id=actor.tenant_id,
+                event_id=event.id,
+                moment=event.occurred_at,
+            )
+            event.sealed, event.sealed_sha256, event.sealed_key_id = sealed.box, sealed.sha256, sealed.key_id
         AuditEvent.objects.bulk_create([event])
-    except DatabaseError as error:
+    except (DatabaseError, VaultError) as error:
         # No traceback: the database's message may hold the row.
         log.error("audit.not_recorded", action=entry.action, error=type(error).__name__)  # noqa: TRY400 - see above
         raise AuditUnavailableError("This could not be recorded, so it was not done. Try again in a moment.") from error

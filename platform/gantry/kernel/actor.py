@@ -36,6 +36,8 @@ class Actor:
     place: Place = Place.ABROAD
     session: str = ""
     correlation_id: str = ""
+    #: Network address that the request came from; empty for the platform's own worker.
+    address: str = ""
     user_id: UUID | None = None
     scopes: frozenset[Scope] | None = None
     consents: frozenset[DataCategory] | None = None
@@ -80,6 +82,8 @@ class Subject:
     has_legal_hold: bool = False
     #: A result that this reader may not see yet (unreviewed) or any more (rejected).
     is_withheld: bool = False
+    #: Who besides the platform would work on the data: a model's vendor, an external service. Empty: nobody.
+    processor: str = ""
     detail: dict[str, str] = field(default_factory=dict)
 
     @property

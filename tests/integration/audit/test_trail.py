@@ -138,12 +138,16 @@ def test_refusal_is_recorded_though_the_work_is_rolled_back(
 def _ledger_closed(connect: Callable[[str], Any]) -> Iterator[None]:
     """Let nobody write the audit trail, as when its disk is full."""
     with connect("owner") as owner:
+        rows = owner.execute(
+            "select column_name from information_schema.column_privileges where table_name = 'audit_auditevent' "
+            "and grantee = 'gantry_app' and privilege_type = 'INSERT'"
+        ).fetchall()
         owner.execute("revoke insert on audit_auditevent from gantry_app")
     try:
         yield
     finally:
         with connect("owner") as owner:
-            owner.execute("grant insert on audit_auditevent to gantry_app")
+            owner.execute(f"grant insert ({', '.join(name for (name,) in rows)}) on audit_auditevent to gantry_app")
 
 
 @pytest.mark.parametrize(("act", "actions"), ACTS, ids=lambda value: getattr(value, "__name__", ""))
@@ -191,10 +195,6 @@ def test_read_is_recorded_once_in_five_minutes(world: World, trail_of: Callable[
     loaded, trail = load_study(world, 1), trail_of(world)
     start = SYSTEM_CLOCK.now().replace(minute=0, second=0, microsecond=0)
     with world.acting(Role.RADIOLOGIST) as actor:
-        with unit_of_work():
-            from gantry.agreements.models import Agreement
-
-            Agreement.objects.update(valid_from=start.replace(year=start.year - 1))
         for second in (0, 1, 299):
             open_study(actor=actor, study_id=loaded.study_id, clock=_at(start, second))
         assert trail.actions() == ["study.opened"]
@@ -282,7 +282,7 @@ def test_event_and_effect_are_rolled_back_together(world: World, trail_of: Calla
     @atomic_service
     def change() -> None:
         Study.objects.filter(pk=loaded.study_id).update(description="changed")
-        record(actor=world.system, entry=Entry(kind=Kind.CONFIGURATION, action="test"))
+        record(actor=world.system, entry=Entry(kind=Kind.CONFIGURATION, action="member.ended"))
         raise BrokenError
 
     with tenant_scope(world.system):

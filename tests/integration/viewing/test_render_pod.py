@@ -122,7 +122,7 @@ async def test_forged_ticket_that_a_pod_refuses_is_recorded(
     assert (code, bye and bye["code"]) == (CloseCode.TICKET_REFUSED, "ticket.forged")
 
     def ask() -> list[Any]:
-        with connect("auditor") as connection:
+        with connect("owner") as connection:
             rows = connection.execute(
                 "select kind, outcome, detail from audit_platformevent "
                 "where action = 'render_ticket.refused' and detail->>'pod' = 'pod-real'"

@@ -515,7 +515,7 @@ def test_pod_speaks_for_itself_alone_when_each_has_its_key(
     ):
         answer = posing.ask(call, **body)
         assert (answer.status_code, answer.json()["code"]) == (403, "pod.misnamed")
-    with connect("auditor") as connection:
+    with connect("owner") as connection:
         rows = connection.execute("select detail from audit_platformevent where action = 'render_pod.misnamed'")
         assert [row[0] for row in rows] == [{"pod": "pod-2", "claimed": "pod-1"}] * 3
     assert first.lease(session) == {}
@@ -531,7 +531,7 @@ def test_pod_cannot_fill_the_trail_with_what_it_refused(
     for _ in range(4):
         tickets = [{"ticket": f"nonsense {n}", "code": "ticket.forged", "count": 9} for n in range(32)]
         assert pod.ask("refused", tickets=tickets).status_code == 204
-    with connect("auditor") as connection:
+    with connect("owner") as connection:
         query = "select detail from audit_platformevent where detail->>'count' = '9'"
         rows = [row[0] for row in connection.execute(query)]
     assert 1 <= len(rows) < 4 * 32
