@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from gantry.agreements.public import Permission, Step, advance_agreement, draft_agreement
+from gantry.agreements.public import (
+    Content,
+    Party,
+    Permission,
+    RetentionRule,
+    Side,
+    Signatory,
+    Status,
+    SubProcessor,
+    Terms,
+    draft_agreement,
+    review_agreement,
+    sign_agreement,
+)
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.identity.models import User
 from gantry.kernel.actor import Actor, system_actor
@@ -31,6 +46,59 @@ def everything_permitted() -> tuple[Permission, ...]:
         for number, activity in enumerate(Activity, start=1)
         if activity is not Activity.VIEW_ABROAD
     )
+
+
+def content_with(permissions: tuple[Permission, ...], **terms: Any) -> Content:
+    """Return an agreement of a few words that lasts from long ago until long from now."""
+    stated = Terms(
+        version="",
+        status=Status.DRAFT,
+        valid_from=None,
+        valid_until=None,
+        boundary=ProcessingBoundary.SERVER,
+        boundary_clause="§4",
+        viewing_places=frozenset({Place.SITE, Place.COUNTRY}),
+        viewing_clause="§5",
+        permissions=permissions,
+        regions=frozenset({"local"}),
+        regions_clause="§6",
+        sub_processors=(
+            SubProcessor(
+                name="Gantry project",
+                clause="§7.1",
+                task="Models",
+                activities=frozenset({Activity.INFER}),
+                categories=frozenset(DataCategory),
+                regions=frozenset({"local"}),
+            ),
+        ),
+        sub_processors_clause="§7",
+        retention={category: RetentionRule(clause="§8", keep_days=None) for category in DataCategory},
+    )
+    return Content(
+        title="Data processing agreement",
+        template="custom",
+        controller=Party("Test Hospital Group"),
+        processor=Party("Gantry"),
+        sections=(),
+        terms=replace(stated, **terms),
+        effective_from=datetime(2020, 1, 1, tzinfo=UTC),
+        duration_days=365 * 30,
+    )
+
+
+def put_in_force(compliance: Actor, agreement_id: UUID) -> None:
+    """Have a draft reviewed and signed by both sides."""
+    system, key = system_actor(compliance.tenant_id), AgreementId(agreement_id)
+    digest = review_agreement(actor=compliance, agreement_id=key).document_sha256
+    for side, actor in ((Side.CONTROLLER, compliance), (Side.PROCESSOR, system)):
+        sign_agreement(
+            actor=actor,
+            agreement_id=key,
+            side=side,
+            signatory=Signatory(name=f"{side.title()} Signatory"),
+            document_sha256=digest,
+        )
 
 
 @dataclass(frozen=True)
@@ -86,13 +154,11 @@ def make_world(*, in_force: bool = True, permissions: tuple[Permission, ...] | N
         agreement = draft_agreement(
             actor=system,
             version="v1",
-            title="Data processing agreement",
-            permissions=permissions if permissions is not None else everything_permitted(),
-            boundary=ProcessingBoundary.SERVER,
-            boundary_clause="§4",
-            viewing_places=frozenset({Place.SITE, Place.COUNTRY}),
-            viewing_clause="§5",
+            content=content_with(permissions if permissions is not None else everything_permitted()),
         )
         if in_force:
-            advance_agreement(actor=system, agreement_id=AgreementId(agreement.pk), step=Step.SIGN)
+            compliance = resolve_person(
+                slug=slug, user_id=users[Role.COMPLIANCE], address=ADDRESS, session="signing", correlation_id="test"
+            )
+            put_in_force(compliance, agreement.pk)
     return World(tenant_id, slug, institution.pk, users, tokens, agreement.pk)

@@ -6,14 +6,15 @@ comes back can change nothing (DESIGN.md §6).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from gantry.agreements.public import decide, require
 from gantry.analyses.domain import LEASE_S, MAX_CRASHES, NEXT, REAP_AGAIN_S, UNFINISHED, Claim, Stage, State, Step
@@ -27,11 +28,11 @@ from gantry.analyses.events import AnalysisChanged
 from gantry.analyses.models import Analysis, Artefact, Finding
 from gantry.analyses.selection import closest, judge_series
 from gantry.audit.public import Entry, Kind, Outcome, record
-from gantry.catalog.public import list_deployed_cards
+from gantry.catalog.public import find_card, list_deployed_cards
 from gantry.foundation.jobs import job
 from gantry.foundation.outbox import WORKLIST, emit, study_stream
 from gantry.foundation.scope import atomic_service, unit_of_work
-from gantry.kernel.actor import Actor, system_actor
+from gantry.kernel.actor import Actor, Subject, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
 from gantry.kernel.ids import TenantId
@@ -78,9 +79,8 @@ def select_analyses(*, study_id: UUID, clock: Clock = SYSTEM_CLOCK) -> list[UUID
     series = list(Series.objects.filter(study=study, analysis_id=None))
     started: list[UUID] = []
     for _, card in list_deployed_cards():
-        decision = decide(
-            actor=actor, activity=Activity.INFER, subject=subject_of(study, actor, DataCategory.PIXEL_DATA), clock=clock
-        )
+        subject = _subject_for(card, subject_of(study, actor, DataCategory.PIXEL_DATA))
+        decision = decide(actor=actor, activity=Activity.INFER, subject=subject, clock=clock)
         if not decision.allowed:
             _note_not_analysed(actor, study, card, decision.code, decision.reason, clock, decision)
             continue
@@ -97,6 +97,11 @@ def select_analyses(*, study_id: UUID, clock: Clock = SYSTEM_CLOCK) -> list[UUID
             reason = best.reason if best else "The study has no images."
             _note_not_analysed(actor, study, card, code, reason, clock, decision)
     return started
+
+
+def _subject_for(card: Card, subject: Subject) -> Subject:
+    """Return the subject with the model's vendor, whom the agreement must list as a sub-processor."""
+    return dataclasses.replace(subject, processor=card.manufacturer)
 
 
 def _create(
@@ -160,7 +165,7 @@ def start_analysis(
     Refused
         Known, but not allowed.
     """
-    study, _, decision = require_study(
+    study, subject, _ = require_study(
         actor,
         _find_targets(actor, study_instance_uid, series_instance_uid),
         activity=Activity.INFER,
@@ -180,6 +185,7 @@ def start_analysis(
     card = next((card for _, card in list_deployed_cards() if card.name == model), None)
     if card is None:
         raise UnknownModelError(f"Your organisation does not run a model called {model[:64]}.")
+    decision = require(actor=actor, activity=Activity.INFER, subject=_subject_for(card, subject), clock=clock)
     series = Series.objects.filter(study=study, analysis_id=None)
     if series_instance_uid:
         series = series.filter(series_instance_uid=series_instance_uid)
@@ -250,6 +256,9 @@ def claim_analysis(*, actor: Actor, analysis_id: UUID, clock: Clock = SYSTEM_CLO
             )  # fmt: skip
             return None
         subject = subject_of(study, actor, DataCategory.PIXEL_DATA)
+        # A model that left the repository has no vendor to ask about; the run itself will fail for want of it.
+        if (card := find_card(analysis.model, analysis.version)) is not None:
+            subject = _subject_for(card, subject)
         decision = decide(actor=actor, activity=Activity.INFER, subject=subject, clock=clock)
         if not decision.allowed:
             refused = Refused(decision, actor=actor, subject=subject)
@@ -266,10 +275,17 @@ def claim_analysis(*, actor: Actor, analysis_id: UUID, clock: Clock = SYSTEM_CLO
 
 
 def _held(analysis_id: UUID, claim: Claim) -> Analysis:
-    analysis = Analysis.objects.select_for_update().get(pk=analysis_id)
-    if analysis.attempt != claim.attempt or analysis.state != State.RUNNING:
+    analysis = Analysis.objects.select_for_update().filter(pk=analysis_id).first()
+    if analysis is None or analysis.attempt != claim.attempt or analysis.state != State.RUNNING:  # absent: erased
         raise FencedError("Another worker has taken this analysis over.")
     return analysis
+
+
+def start_anew(study_ids: Collection[UUID]) -> None:
+    """Take running analyses of some studies from their workers, since the studies' keys change; others take them up."""
+    Analysis.objects.filter(study_id__in=list(study_ids), state=State.RUNNING).update(
+        state=State.QUEUED, attempt=F("attempt") + 1, lease_until=None
+    )
 
 
 @atomic_service

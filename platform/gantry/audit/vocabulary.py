@@ -95,6 +95,15 @@ TENANCY = {
     "member.ended": _configured("A membership was ended.", "D", ROLES_CHANGED),
     "token.issued": _configured("An access token was issued.", "C", USER_SECURITY_CHANGED),
     "token.revoked": _configured("An access token was revoked.", "D", USER_SECURITY_CHANGED),
+    "token.rotated": _configured("An access token was replaced by a new one.", "U", USER_SECURITY_CHANGED),
+    "account.created": _configured("A service account was made.", "C", USER_SECURITY_CHANGED),
+    "account.ended": _configured("A service account was ended.", "D", USER_SECURITY_CHANGED),
+    "member.changed": _configured("A member's role or institutions were changed.", "U", ROLES_CHANGED),
+    "institution.changed": _configured("An institution was renamed or made the default."),
+    "networks.changed": _configured("The networks that say where somebody is were changed."),
+    "support.opened": _configured("An operator of the platform opened a support session.", "C", ROLES_CHANGED),
+    "support.consented": _configured("The organisation said what support may be shown.", "U", ROLES_CHANGED),
+    "support.ended": _configured("A support session was ended.", "D", ROLES_CHANGED),
 }
 AGREEMENTS = {
     "agreement.drafted": _configured("A data processing agreement was drafted.", "C"),

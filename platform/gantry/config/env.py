@@ -31,6 +31,7 @@ class Database:
 @dataclass(frozen=True, slots=True)
 class Environment:
     kind: str
+    region: str
     state_dir: Path
     secret_key: str
     context_key: bytes
@@ -59,6 +60,9 @@ class Environment:
     render_ticket_key: bytes
     quiet_s: float
     max_instance_bytes: int
+    token_max_days: int
+    emergency_minutes: int
+    emergencies_per_hour: int
     telemetry_exporter: str
     otlp_endpoint: str
     log_level: str
@@ -74,6 +78,7 @@ _REPOSITORY_ROOT = Path(__file__).resolve().parents[3]
 #: Every key that may be set, with its default; `None` is required. An unknown GANTRY_ key stops the process.
 _KEYS: dict[str, str | None] = {
     "GANTRY_ENVIRONMENT": "embedded",
+    "GANTRY_CELL__REGION": "local",
     "GANTRY_STATE_DIR": str(_REPOSITORY_ROOT / ".gantry"),
     "GANTRY_SECRET_KEY": None,
     "GANTRY_CONTEXT_KEY": None,
@@ -106,6 +111,9 @@ _KEYS: dict[str, str | None] = {
     "GANTRY_RENDER__TICKET_KEY": "",
     "GANTRY_INGEST__QUIET_S": "60",
     "GANTRY_INGEST__MAX_INSTANCE_BYTES": str(512 * 1024 * 1024),
+    "GANTRY_ACCESS__TOKEN_MAX_DAYS": "365",
+    "GANTRY_ACCESS__EMERGENCY_MINUTES": "60",
+    "GANTRY_ACCESS__EMERGENCIES_PER_HOUR": "5",
     "GANTRY_TELEMETRY__EXPORTER": "none",
     "GANTRY_TELEMETRY__OTLP_ENDPOINT": "",
     "GANTRY_LOG__LEVEL": "INFO",
@@ -161,6 +169,12 @@ def parse_environment(source: Mapping[str, str]) -> Environment:
         except ValueError:
             raise ConfigurationError(f"{key} is {values[key]!r}, not a number.") from None
 
+    def positive(key: str) -> int:
+        value = int(number(key, int))
+        if value < 1:
+            raise ConfigurationError(f"{key} is {value}; it must be 1 or more.")
+        return value
+
     def key_bytes(key: str) -> bytes:
         try:
             raw = bytes.fromhex(values[key])
@@ -173,6 +187,7 @@ def parse_environment(source: Mapping[str, str]) -> Environment:
     state_dir = Path(values["GANTRY_STATE_DIR"])
     return Environment(
         kind=choice("GANTRY_ENVIRONMENT", "embedded", "production"),
+        region=_region(values["GANTRY_CELL__REGION"]),
         state_dir=state_dir,
         secret_key=values["GANTRY_SECRET_KEY"],
         context_key=key_bytes("GANTRY_CONTEXT_KEY"),
@@ -207,10 +222,19 @@ def parse_environment(source: Mapping[str, str]) -> Environment:
         render_ticket_key=key_bytes("GANTRY_RENDER__TICKET_KEY") if values["GANTRY_RENDER__TICKET_KEY"] else b"",
         quiet_s=number("GANTRY_INGEST__QUIET_S", float),
         max_instance_bytes=int(number("GANTRY_INGEST__MAX_INSTANCE_BYTES", int)),
+        token_max_days=positive("GANTRY_ACCESS__TOKEN_MAX_DAYS"),
+        emergency_minutes=positive("GANTRY_ACCESS__EMERGENCY_MINUTES"),
+        emergencies_per_hour=positive("GANTRY_ACCESS__EMERGENCIES_PER_HOUR"),
         telemetry_exporter=choice("GANTRY_TELEMETRY__EXPORTER", "none", "console", "otlp"),
         otlp_endpoint=values["GANTRY_TELEMETRY__OTLP_ENDPOINT"],
         log_level=choice("GANTRY_LOG__LEVEL", "DEBUG", "INFO", "WARNING", "ERROR"),
     )
+
+
+def _region(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]{1,32}", name):
+        raise ConfigurationError(f"GANTRY_CELL__REGION is {name!r}; a region has small letters, digits and hyphens.")
+    return name
 
 
 def _render_url(values: Mapping[str, str]) -> str:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from gantry.agreements.public import Permission
-from gantry.kernel.vocabulary import Activity, DataCategory, Purpose, Role
+from gantry.agreements.public import (
+    BreachRule,
+    Content,
+    EndRule,
+    Party,
+    Permission,
+    RetentionRule,
+    Status,
+    SubProcessor,
+    Terms,
+)
+from gantry.kernel.vocabulary import Activity, DataCategory, Place, ProcessingBoundary, Purpose, Role
 
 _ALL = frozenset(DataCategory) - {DataCategory.USAGE}
 _CARE = frozenset({Purpose.TREATMENT, Purpose.OPERATIONS})
@@ -27,4 +37,47 @@ def demo_permissions() -> tuple[Permission, ...]:
     return tuple(
         Permission(clause=clause, activity=activity, categories=categories, purposes=purposes, roles=frozenset(roles))
         for clause, activity, categories, purposes, roles in _CLAUSES
+    )
+
+
+def demo_content(title: str, organisation: str) -> Content:
+    """Return what the demo tenants agree to: the server may work, here, with the models that ship with Gantry."""
+    care_data = frozenset(_ALL)
+    terms = Terms(
+        version="",
+        status=Status.DRAFT,
+        valid_from=None,
+        valid_until=None,
+        boundary=ProcessingBoundary.SERVER,
+        boundary_clause="Annex I §1.2",
+        viewing_places=frozenset({Place.SITE, Place.COUNTRY}),
+        viewing_clause="Annex I §5.1",
+        permissions=demo_permissions(),
+        regions=frozenset({"local"}),
+        regions_clause="Annex I §1.3",
+        sub_processors=(
+            SubProcessor(
+                name="Gantry project",
+                clause="Annex II §1",
+                task="Models that ship with the platform",
+                activities=frozenset({Activity.INFER}),
+                categories=care_data,
+                regions=frozenset({"local"}),
+            ),
+        ),
+        sub_processors_clause="Annex II",
+        retention={
+            category: RetentionRule(clause="Annex III", keep_days=365 if category is DataCategory.USAGE else None)
+            for category in DataCategory
+        },
+        breach=BreachRule(clause="§9"),
+        end=EndRule(clause="§11"),
+    )
+    return Content(
+        title=title,
+        template="custom",
+        controller=Party(organisation),
+        processor=Party("Operator of this demonstration"),
+        sections=(),
+        terms=terms,
     )

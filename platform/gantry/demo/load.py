@@ -8,15 +8,22 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from gantry.agreements.public import Step, advance_agreement, draft_agreement, list_agreements
+from gantry.agreements.public import (
+    Side,
+    Signatory,
+    draft_agreement,
+    list_agreements,
+    review_agreement,
+    sign_agreement,
+)
 from gantry.catalog.public import Phase, deploy_model, list_cards, list_deployed_cards
-from gantry.demo.agreement import demo_permissions
+from gantry.demo.agreement import demo_content
 from gantry.demo.credentials import DemoFile, email_of
 from gantry.foundation.scope import tenant_scope
 from gantry.identity.public import create_person, find_person
 from gantry.kernel.actor import Actor, system_actor
 from gantry.kernel.ids import AgreementId
-from gantry.kernel.vocabulary import MEMBER_ROLES, Place, ProcessingBoundary, Role
+from gantry.kernel.vocabulary import MEMBER_ROLES, Place, Role
 from gantry.studies.public import MemFile, ParserPool, Received, count_studies, open_ingest, store_batch
 from gantry.tenancy.public import (
     add_member,
@@ -26,6 +33,7 @@ from gantry.tenancy.public import (
     issue_token,
     list_institutions,
     list_members,
+    resolve_person,
 )
 from gantry.vault.public import get_vault
 from gantry_inference.phantoms import generate_chest, generate_pelvis, write_ct_series
@@ -97,18 +105,27 @@ def _load_people(file: DemoFile, slug: str, actor: Actor) -> None:
 def _load_agreement(slug: str, actor: Actor) -> None:
     if list_agreements():
         return
-    agreement = draft_agreement(
-        actor=actor,
-        version=f"{slug}-dpa-1",
-        title=f"Data processing agreement of {_NAMES[slug]}",
-        permissions=demo_permissions(),
-        boundary=ProcessingBoundary.SERVER,
-        boundary_clause="Annex I §1.2",
-        viewing_places=frozenset({Place.SITE, Place.COUNTRY}),
-        viewing_clause="Annex I §5.1",
-    )
-    if slug != "south":
-        advance_agreement(actor=actor, agreement_id=AgreementId(agreement.pk), step=Step.SIGN)
+    title = f"Data processing agreement of {_NAMES[slug]}"
+    agreement = draft_agreement(actor=actor, version=f"{slug}-dpa-1", content=demo_content(title, _NAMES[slug]))
+    if slug == "south":
+        return
+    key = AgreementId(agreement.pk)
+    digest = review_agreement(actor=actor, agreement_id=key).document_sha256
+    compliance = _person(slug, Role.COMPLIANCE)
+    for side, signer, name in (
+        (Side.CONTROLLER, compliance, _PEOPLE[Role.COMPLIANCE]),
+        (Side.PROCESSOR, actor, "Operator of this demonstration"),
+    ):
+        sign_agreement(
+            actor=signer, agreement_id=key, side=side, signatory=Signatory(name=name), document_sha256=digest
+        )
+
+
+def _person(slug: str, role: Role) -> Actor:
+    """Return a demo person, acting at this machine."""
+    user_id = find_person(email_of(slug, role.value))
+    assert user_id is not None
+    return resolve_person(slug=slug, user_id=user_id, address="127.0.0.1", session="demo", correlation_id="")
 
 
 def _load_model(actor: Actor) -> None:

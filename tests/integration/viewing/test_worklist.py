@@ -161,7 +161,7 @@ def test_referral_that_ran_out_shows_nothing_and_can_be_given_again(fresh: World
         yesterday = ManualClock(SYSTEM_CLOCK.now() - timedelta(days=1))
         refer_study(
             actor=actor, study_id=loaded.study_id, user_id=fresh.users[Role.REFERRER],
-            until=SYSTEM_CLOCK.now() - timedelta(seconds=1), clock=_agreed(yesterday),
+            until=SYSTEM_CLOCK.now() - timedelta(seconds=1), clock=yesterday,
         )  # fmt: skip
     assert search(referrer)["count"] == 0
     assert referrer.get(f"/api/v1/studies/{loaded.study_id}").status_code == 404
@@ -172,15 +172,6 @@ def test_referral_that_ran_out_shows_nothing_and_can_be_given_again(fresh: World
     assert len(radiologist.get(f"/api/v1/studies/{loaded.study_id}").json()["referrals"]) == 1
     with tenant_scope(fresh.system), unit_of_work():
         assert StudyGrant.objects.count() == 1
-
-
-def _agreed(clock: ManualClock) -> ManualClock:
-    """Let the agreement of a test's tenant be in force at an earlier time."""
-    from gantry.agreements.models import Agreement
-
-    with unit_of_work():
-        Agreement.objects.update(valid_from=clock.now() - timedelta(days=1))
-    return clock
 
 
 def test_study_is_referred_to_referring_physicians_of_the_tenant_only(fresh: World) -> None:

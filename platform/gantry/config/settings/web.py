@@ -52,6 +52,8 @@ USE_TZ = True
 USE_I18N = False
 LOGGING_CONFIG = None
 
+#: Where this cell holds and processes data; agreements name the regions that may (the gate compares).
+REGION = _env.region
 #: Seconds without a new instance after which a study counts as complete.
 QUIET_S = _env.quiet_s
 MAX_INSTANCE_BYTES = _env.max_instance_bytes
@@ -63,3 +65,8 @@ TRITON_URL = _env.triton_url
 RENDER_URL = _env.render_url
 RENDER_POD_KEYS = _env.render_pod_keys
 RENDER_TICKET_KEY = _env.render_ticket_key
+
+#: How long a token may live, how long emergency access lasts, and how often one person may break the glass.
+TOKEN_MAX_DAYS = _env.token_max_days
+EMERGENCY_MINUTES = _env.emergency_minutes
+EMERGENCIES_PER_HOUR = _env.emergencies_per_hour
