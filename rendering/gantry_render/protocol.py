@@ -772,13 +772,14 @@ _PARSERS: Final[Mapping[str, Callable[[_Reader], ClientMessage]]] = {
 
 @dataclass(frozen=True, slots=True)
 class TicketClaims:
-    """What a ticket says; `expires_at` is in seconds since 1970."""
+    """What a ticket says; `expires_at` is in seconds since 1970, `trace` the W3C traceparent of whoever asked for it."""
 
     ticket_id: UUID
     session_id: UUID
     tenant_id: UUID
     series_id: UUID
     expires_at: int
+    trace: str = ""
 
 
 def write_claims(claims: TicketClaims) -> bytes:
@@ -791,6 +792,7 @@ def write_claims(claims: TicketClaims) -> bytes:
             "tenant": str(claims.tenant_id),
             "series": str(claims.series_id),
             "exp": claims.expires_at,
+            **({"trace": claims.trace} if claims.trace else {}),
         },
         separators=(",", ":"),
     ).encode()
@@ -829,7 +831,12 @@ def read_claims(claims: bytes) -> TicketClaims:
         if raw["v"] != VERSION:
             raise ValueError
         return TicketClaims(
-            UUID(raw["jti"]), UUID(raw["sid"]), UUID(raw["tenant"]), UUID(raw["series"]), int(raw["exp"])
+            UUID(raw["jti"]),
+            UUID(raw["sid"]),
+            UUID(raw["tenant"]),
+            UUID(raw["series"]),
+            int(raw["exp"]),
+            str(raw.get("trace", "")),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ProtocolError("ticket.malformed", "This is no ticket.") from None

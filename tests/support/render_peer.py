@@ -148,7 +148,7 @@ class RenderPeer:
 
     @contextlib.contextmanager
     def start_pod(self, **settings: str) -> Iterator[Pod]:
-        """Run a pod as a process; `settings` are GANTRY_RENDER__ keys in lower case, such as `memory_bytes`."""
+        """Run a pod as a process; `settings` are GANTRY_RENDER__ keys in lower case, such as `memory_bytes`, or whole ones."""
         pod = Pod(self, settings)
         try:
             pod.wait_ready()
@@ -188,12 +188,13 @@ class Pod:
             "POD_KEY": peer.pod_key,
             "TICKET_PUBLIC_KEY": peer.control.public_key.hex(),
             "ORIGINS": ORIGIN,
-            **{key.upper(): value for key, value in settings.items()},
+            **{key.upper(): value for key, value in settings.items() if key.islower()},
         }
         environment = {
             **kept,
             **{f"GANTRY_RENDER__{key}": value for key, value in own.items()},
             "GANTRY_OBJECTS__DIRECTORY": str(peer.objects),
+            **{key: value for key, value in settings.items() if key.isupper()},
             "PYTHONPATH": str(ROOT / "rendering"),
         }
         self.log = peer.folder / f"pod-{uuid4()}.log"

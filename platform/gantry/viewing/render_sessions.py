@@ -13,6 +13,7 @@ from uuid import UUID
 from gantry.analyses.public import Shape, list_shapes
 from gantry.audit.public import record_access
 from gantry.foundation.scope import atomic_service, tenant_scope
+from gantry.foundation.tracing import current_trace
 from gantry.kernel.actor import Actor, Subject, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision
@@ -121,7 +122,7 @@ def open_render_session(
     expires_at = int(clock.now().timestamp()) + TICKET_LIVES_S
     session.ticket_expires_at = datetime.fromtimestamp(expires_at, tz=UTC)
     session.save()
-    claims = TicketClaims(session.ticket_id, session.pk, session.tenant_id, series.pk, expires_at)
+    claims = TicketClaims(session.ticket_id, session.pk, session.tenant_id, series.pk, expires_at, current_trace())
     return Opened("ready", session.pk, sign_ticket(claims))
 
 

@@ -16,6 +16,7 @@ from gantry_storage import StoreConfig
 
 _MEMORY_BYTES: Final = 2 << 30
 _LEAST_MEMORY_BYTES: Final = 64 << 20
+_EXPORTERS: Final = ("none", "console", "otlp")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
 #: Keys of this service, with their defaults.
@@ -36,6 +37,8 @@ _KEYS: Final[Mapping[str, str]] = {
     "GANTRY_OBJECTS__S3_REGION": "",
     "GANTRY_HIDE": "",
     "GANTRY_LOG__LEVEL": "info",
+    "GANTRY_TELEMETRY__EXPORTER": "none",
+    "GANTRY_TELEMETRY__OTLP_ENDPOINT": "",
 }
 #: The control plane's part of the same area; a machine that runs both may set them for all.
 _FOREIGN: Final = {"GANTRY_RENDER__URL", "GANTRY_RENDER__TICKET_KEY"}
@@ -70,6 +73,8 @@ class RenderConfig:
         Where packs lie.
     hidden
         What to do without, as `GANTRY_HIDE` says.
+    telemetry_exporter, otlp_endpoint
+        Where spans go: `none`, `console` or `otlp`.
     """
 
     control_url: str
@@ -84,6 +89,8 @@ class RenderConfig:
     pod_name: str = "render"
     hidden: frozenset[str] = frozenset()
     log_level: str = "info"
+    telemetry_exporter: str = "none"
+    otlp_endpoint: str = ""
 
 
 def read_config(environment: Mapping[str, str] | None = None) -> RenderConfig:
@@ -112,6 +119,8 @@ def read_config(environment: Mapping[str, str] | None = None) -> RenderConfig:
         pod_name=_pod_name(values["GANTRY_RENDER__POD_NAME"] or f"{socket.gethostname()[:48]}-{os.getpid()}"),
         hidden=frozenset(part.strip() for part in values["GANTRY_HIDE"].split(",") if part.strip()),
         log_level=_level(values["GANTRY_LOG__LEVEL"]),
+        telemetry_exporter=_exporter(values["GANTRY_TELEMETRY__EXPORTER"]),
+        otlp_endpoint=values["GANTRY_TELEMETRY__OTLP_ENDPOINT"],
     )
 
 
@@ -184,3 +193,7 @@ def _store(values: Mapping[str, str]) -> StoreConfig:
 
 def _level(text: str) -> str:
     return text.lower() if text.lower() in _LEVELS else _stop(f"GANTRY_LOG__LEVEL is one of {', '.join(_LEVELS)}.")
+
+
+def _exporter(text: str) -> str:
+    return text if text in _EXPORTERS else _stop(f"GANTRY_TELEMETRY__EXPORTER is one of {', '.join(_EXPORTERS)}.")

@@ -54,6 +54,7 @@ from gantry_render.server.pod import Pod
 from gantry_render.server.probing import probe
 from gantry_render.server.results import Results
 from gantry_render.server.session import Session, Urgency, Work
+from gantry_render.server.tracing import SessionTrace
 from gantry_render.server.welcome import make_welcome
 
 log = structlog.get_logger(__name__)
@@ -116,6 +117,7 @@ class Connection:
         self._last_link = LinkFacts(-1, 0, 0)
         self._link_at = 0.0
         self._notices: set[tuple[str, float | None]] = set()
+        self._trace = SessionTrace()
         self.session = Session(Link(), self._is_ready)
 
     @property
@@ -190,10 +192,14 @@ class Connection:
         return parse_client_message(text)
 
     async def _open(self, hello: Hello) -> None:
+        self._pod.require_open()
+        claims = self._pod.require_ticket(hello.ticket, self._series_id)
+        with self._trace.opening(claims.trace):
+            await self._redeem(hello)
+
+    async def _redeem(self, hello: Hello) -> None:
         pod = self._pod
         now = time.monotonic()
-        pod.require_open()
-        pod.require_ticket(hello.ticket, self._series_id)
         try:
             manifest = await pod.control.redeem(hello.ticket)
         except ControlError as error:
@@ -287,6 +293,9 @@ class Connection:
         metrics.sent_bytes.inc(len(frame.payload))
         for stage, microseconds in (("render", frame.render_us), ("encode", frame.encode_us), ("queued", queued_us)):
             metrics.stages.labels(stage).observe(microseconds / 1e6)
+        now = time.monotonic()
+        if self._trace.is_due(now):
+            self._trace.add_frame(work, frame, queued_us, now, time.time_ns())
 
     def _is_ready(self, state: State, urgency: Urgency) -> bool:
         series = self._series

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gantry_render.protocol import TICKET_LIVES_S, CloseCode, ProtocolError, TicketClaims, read_claims, split_ticket
 from gantry_render.server.errors import SessionError
 from gantry_render.server.tickets import sign_ticket
+from gantry_render.server.tracing import current_headers
 from gantry_storage import Secret
 
 _MAX_ANSWER_BYTES: Final = 1 << 20
@@ -170,7 +171,7 @@ class HttpControlPlane:
 
     async def _post(self, verb: str, body: dict[str, Any]) -> httpx.Response:
         try:
-            answer = await self._client.post(f"/internal/render/v1/{verb}", json=body)
+            answer = await self._client.post(f"/internal/render/v1/{verb}", json=body, headers=current_headers())
         except httpx.HTTPError as error:
             raise ControlError(f"The control plane did not answer: {type(error).__name__}.") from None
         if answer.status_code >= 400 and answer.status_code != httpx.codes.FORBIDDEN:

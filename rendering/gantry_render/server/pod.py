@@ -16,7 +16,7 @@ from gantry_imaging.errors import ImagingError
 from gantry_imaging.pack import Pack, PackIndex
 from gantry_render.engine.choose import Choice
 from gantry_render.engine.jit import core_count
-from gantry_render.protocol import LEASE_ENDS_S, LEASE_EVERY_S, CloseCode
+from gantry_render.protocol import LEASE_ENDS_S, LEASE_EVERY_S, CloseCode, TicketClaims
 from gantry_render.server.config import RenderConfig
 from gantry_render.server.control import ControlError, ControlPlane, Manifest, closing
 from gantry_render.server.errors import SessionError
@@ -119,8 +119,8 @@ class Pod:
 
     # Sessions.
 
-    def require_ticket(self, ticket: str, series_id: str) -> None:
-        """Refuse a ticket that is not ours, not for now or not for this series; the control plane is told.
+    def require_ticket(self, ticket: str, series_id: str) -> TicketClaims:
+        """Return what a ticket says, if it is ours, for now and for this series; the control plane is told of others.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class Pod:
             As `check_ticket`.
         """
         try:
-            check_ticket(ticket, self.config.ticket_public_key, series_id, time.time())
+            return check_ticket(ticket, self.config.ticket_public_key, series_id, time.time())
         except SessionError as error:
             self.refusals.note(ticket, error.code)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import socket
 import threading
 import time
@@ -24,7 +25,7 @@ from gantry.studies.models import Series
 from gantry.studies.packs import pack_series
 from gantry.studies.public import request_pack
 from gantry.viewing.tickets import open_ticket, sign_ticket
-from gantry_render.protocol import CloseCode, Hello, join_ticket, split_ticket
+from gantry_render.protocol import CloseCode, Hello, StackState, join_ticket, split_ticket
 from render_door import render_door
 from render_peer import ORIGIN, Client, Pod, RenderPeer, open_socket
 from site_client import application, by_token, run
@@ -33,6 +34,7 @@ from world import World, make_world
 pytestmark = pytest.mark.usefixtures("database")
 
 WITHIN_S = 30.0
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,12 @@ def pod(site: str) -> Iterator[Pod]:
     with RenderPeer() as peer:
         peer.objects = environment().objects_directory
         with peer.start_pod(
-            control_url=site, pod_key=settings.RENDER_POD_KEYS[""], ticket_public_key=key, pod_name="pod-real"
+            control_url=site,
+            pod_key=settings.RENDER_POD_KEYS[""],
+            ticket_public_key=key,
+            pod_name="pod-real",
+            GANTRY_TELEMETRY__EXPORTER="console",
+            OTEL_BSP_SCHEDULE_DELAY="50",
         ) as pod:
             yield pod
 
@@ -72,7 +79,7 @@ class Opened:
 
 @pytest.fixture
 def opened(database: None) -> Opened:
-    """A packed series with a good ticket, and one that has run out."""
+    """A packed series with a good ticket, asked for within `TRACE`, and one that has run out."""
     world = make_world()
     loaded = load_study(world, 4)
     with world.reading():
@@ -83,7 +90,9 @@ def opened(database: None) -> Opened:
 
     path = f"/api/v1/studies/{loaded.study_id}/series/{series_id}/render-session"
     with render_door():
-        ticket = str(by_token(world, Role.RADIOLOGIST).post(path, json={}).json()["ticket"])
+        reader = by_token(world, Role.RADIOLOGIST)
+        answer = reader.post(path, json={}, headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
+    ticket = str(answer.json()["ticket"])
     late = sign_ticket(dataclasses.replace(open_ticket(ticket), expires_at=1))
     return Opened(world, str(series_id), ticket, late)
 
@@ -111,6 +120,34 @@ def wait_for(ask: Callable[[], list[Any]]) -> list[Any]:
 async def test_pod_opens_a_series_by_its_ticket(pod: Pod, opened: Opened) -> None:
     async with await knock(pod, opened.series_id, opened.ticket) as client:
         assert len((await client.welcome())["frames"]) == 4
+
+
+async def test_trace_of_the_request_goes_on_to_the_frame(pod: Pod, opened: Opened) -> None:
+    async with await knock(pod, opened.series_id, opened.ticket) as client:
+        await client.welcome()
+        await client.look(StackState(1, (64, 64)))
+        await client.next_frame()
+
+    def of_the_trace() -> list[Any]:
+        spans = [span for span in written_spans(pod) if span["context"]["trace_id"] == f"0x{TRACE}"]
+        return spans if {span["name"] for span in spans} >= {"render.open", "render.frame"} else []
+
+    spans = wait_for(of_the_trace)
+    assert {f"render.frame.{stage}" for stage in ("queued", "render", "encode")} < {span["name"] for span in spans}
+    text = json.dumps(spans)
+    assert not any(secret in text for secret in (opened.ticket, opened.series_id, str(opened.world.tenant_id)))
+
+
+def written_spans(pod: Pod) -> list[dict[str, Any]]:
+    """Return the spans in a pod's log, among its lines."""
+    text, spans, at = pod.log.read_text(), [], 0
+    while (at := text.find('{\n    "name"', at)) >= 0:
+        try:
+            span, at = json.JSONDecoder().raw_decode(text, at)
+        except ValueError:
+            break  # it is being written
+        spans.append(span)
+    return spans
 
 
 async def test_forged_ticket_that_a_pod_refuses_is_recorded(
