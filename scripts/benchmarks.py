@@ -53,8 +53,6 @@ REASONS: Final = {
     " last changes to the stream).",
     "scroll_4g_p95": "taken to be the same wait, not traced; slices that are scrolled through one by one were there"
     " before they were asked for.",
-    "drag": "not for want of processor time: a moving frame takes 5 ms to draw. Of the 27 frames a second that arrived"
-    " in a trace (before the last changes to the stream) a third was never painted; why is open.",
 }
 
 Result = dict[str, Any]
@@ -132,8 +130,8 @@ def write_page(results: dict[str, Result]) -> str:
         ),
         (
             "- Bytes at equal likeness are reckoned: our engine draws the peer's cameras, and the cheapest size and quality"
-            " that is as like as its frames counts. What the stream really sends while turning is smaller and less like;"
-            " `drag.json` has both."
+            " that is as like as its frames counts. What the stream really sends while turning grows with the time"
+            " that is left: `drag.json` has both."
         ),
         "- trame-rca is tuned: a target of 120 frames a second, mouse events every 8 ms.",
         "",
