@@ -57,6 +57,7 @@ class LedgerEvent:
     place: str = ""
     session: str = ""
     correlation_id: str = ""
+    address: str = ""
     activity: str = ""
     purpose: str = ""
     code: str = ""
@@ -77,6 +78,7 @@ _TEXTS: Final = {
     "place": "place",
     "session": "session",
     "correlation": "correlation_id",
+    "address": "address",
     "activity": "activity",
     "purpose": "purpose",
     "code": "code",

@@ -110,7 +110,7 @@ create policy anybody on audit_platformevent for insert to gantry_app, gantry_id
 create policy sequencer on audit_platformevent for select to gantry_sequencer using (true);
 create policy auditor on audit_platformevent for select to gantry_auditor
     using ((select gantry.current_tenant()) = '{PLATFORM_LOG}');
-"""
+"""  # noqa: S608 - our own names
 
 #: The sequencer adds to these and reads them; the auditor reads those of one log, by signed context.
 LEDGER_TABLES = (
