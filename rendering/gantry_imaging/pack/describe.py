@@ -193,15 +193,15 @@ def _padding(dataset: Dataset, entry: FrameEntry) -> tuple[float, float] | None:
 
 
 def _frame_time_ms(dataset: Dataset) -> float | None:
-    """Return the time between frames (PS3.3 C.7.6.5), else what the rates to play them at say."""
-    time_ms = _number(dataset.get("FrameTime"))
-    if time_ms is not None and 0 < time_ms < 60_000:
-        return time_ms
+    """Return for how long each frame is to be shown (PS3.3 C.7.6.5): as recommended, else as it was recorded."""
     for keyword in ("RecommendedDisplayFrameRate", "CineRate"):
         rate = _number(dataset.get(keyword))
         if rate is not None and 0.01 < rate < 1000:
             return 1000.0 / rate
-    return None
+    # The vector's first number is of the first frame, before which there is no time.
+    steps = [time for time in _floats(dataset.get("FrameTimeVector"))[1:] if time > 0]
+    time_ms = _number(dataset.get("FrameTime")) or (sum(steps) / len(steps) if steps else None)
+    return time_ms if time_ms is not None and 0 < time_ms < 60_000 else None
 
 
 def _number(value: object) -> float | None:

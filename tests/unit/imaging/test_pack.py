@@ -486,9 +486,22 @@ def test_frames_that_are_not_there_are_an_index_error(write_dicom: WriteDicom, c
         pack.read_frame(-1)
 
 
-def test_sequence_of_frame_times_is_kept_for_a_cine(write_dicom: WriteDicom) -> None:
+@pytest.mark.parametrize(
+    ("said", "wanted_ms"),
+    [
+        ({"FrameTime": 40.0}, 40.0),
+        ({"FrameTime": 40.0, "CineRate": 20}, 50.0),
+        ({"FrameTime": 40.0, "CineRate": 20, "RecommendedDisplayFrameRate": 10}, 100.0),
+        ({"FrameTimeVector": [0.0, 30.0, 40.0, 50.0, 40.0, 40.0]}, 40.0),
+        ({"FrameTime": 0.0, "CineRate": 0}, None),
+        ({}, None),
+    ],
+)
+def test_time_of_frames_is_as_recommended_else_as_recorded_for_a_cine(
+    write_dicom: WriteDicom, said: dict[str, object], wanted_ms: float | None
+) -> None:
     frames = noise((6, 16, 16), "u1", 0, 255)
-    pack = packed([write_dicom(frames.reshape(-1, 16), Rows=16, NumberOfFrames=6, FrameTime=40.0, Modality="US")])
-    assert (pack.index.kind, pack.index.frame_time_ms) == ("stack", 40.0)
+    pack = packed([write_dicom(frames.reshape(-1, 16), Rows=16, NumberOfFrames=6, Modality="US", **said)])
+    assert (pack.index.kind, pack.index.frame_time_ms) == ("stack", wanted_ms)
     for read, plane in zip(pack.read_frames(0, 6), frames, strict=True):
         np.testing.assert_array_equal(read, plane)
