@@ -38,7 +38,7 @@ def build() -> str:
         f"export const FRAME_HEADER_BYTES = {protocol.FRAME_HEADER.size};",
         *(_enum(names[name]) for name in ("CloseCode", "MediaType", "Tier", "FrameFlag", "SlabMode")),
         f"export const CLOSE_CODES_TO_RETRY: readonly number[] = [{', '.join(retry)}];\n",
-        *_interfaces(protocol),
+        *_interfaces(protocol.messages),
         _reader(protocol.FRAME_HEADER),
     ]
     return "\n".join(parts)

@@ -18,7 +18,7 @@ from gantry.dicomweb.app import ROUTES as DICOMWEB_ROUTES
 from gantry.viewing.internal import ROUTES as INTERNAL_ROUTES
 from gantry.viewing.realtime import EventsConsumer
 from gantry.viewing.routing import websocket_urlpatterns
-from gantry_render.protocol import _PARSERS as RENDER_MESSAGES
+from gantry_render.protocol import CLIENT_MESSAGE_TYPES
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -91,7 +91,7 @@ def test_every_socket_and_message_has_its_line() -> None:
     assert [_template(str(pattern.pattern)) for pattern in websocket_urlpatterns] == list(coverage.SOCKETS)
     events, render = coverage.SOCKETS.values()
     assert set(events) == {"", *EventsConsumer.MESSAGES}
-    assert set(render) == {"", *RENDER_MESSAGES}
+    assert set(render) == {"", *CLIENT_MESSAGE_TYPES}
 
 
 def test_every_job_has_its_line() -> None:

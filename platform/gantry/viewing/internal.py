@@ -179,8 +179,9 @@ def _refused_ticket(row: Any) -> RefusedTicket:
     if not isinstance(row, dict):
         raise MalformedError
     ticket, code, count = row.get("ticket"), row.get("code"), row.get("count")
-    is_count = isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= _MOST_COUNTED
-    if not isinstance(ticket, str) or code not in TICKET_REFUSALS or not is_count:
+    if not isinstance(ticket, str) or code not in TICKET_REFUSALS:
+        raise MalformedError
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST_COUNTED:
         raise MalformedError
     return RefusedTicket(ticket, code, count)
 
