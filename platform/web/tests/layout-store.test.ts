@@ -82,6 +82,43 @@ test("only_cells_of_the_same_frame_of_reference_follow_when_one_is_scrolled", ()
   expect(places()).toEqual([4, 1, 6]);
 });
 
+test("a_cell_of_another_frame_of_reference_follows_with_its_offset_once_the_reader_said_so", () => {
+  store.setLayout("1x3");
+  store.goTo(2, 2);
+  store.goTo(4);
+  expect(places()).toEqual([4, 1, 2]);
+  expect(store.handOffers).toEqual([{ at: 2, name: "CT", isLinked: false, refusal: "" }]);
+  store.toggleHandLink(2);
+  store.goTo(7);
+  expect(places()).toEqual([7, 1, 5]);
+  expect(store.handLinksOf(0)).toEqual([{ at: 2, offsetMm: -2 }]);
+  // The frame of reference is linked, and with it the thick series.
+  expect(store.handLinksOf(2)).toEqual([
+    { at: 0, offsetMm: 2 },
+    { at: 1, offsetMm: 2 },
+  ]);
+  store.goTo(8, 2);
+  expect(places()).toEqual([10, 2, 8]);
+  store.goTo(10, 2);
+  expect(store.cells[0]).toMatchObject({ index: 10, isOutside: true });
+  store.toggleHandLink(2);
+  store.goTo(0);
+  expect(places()).toEqual([0, 0, 10]);
+  expect(store.handLinksOf(0)).toEqual([]);
+});
+
+test("images_of_another_direction_are_not_linked_by_hand", () => {
+  const sagittal = axial("4", [0, 1, 2], "H");
+  for (const instance of sagittal.instances) instance.image_orientation_patient = [0, 1, 0, 0, 0, -1];
+  store.setLayout("1x2");
+  store.setSeries([THIN, sagittal], THIN);
+  store.open(sagittal, 1);
+  store.activate(0);
+  expect(store.handOffers[0]?.refusal).toContain("different directions");
+  store.toggleHandLink(1);
+  expect(store.handLinksOf(0)).toEqual([]);
+});
+
 test("nothing_follows_when_the_link_is_off", () => {
   store.setLayout("1x2");
   store.toggleLink("scroll");

@@ -13,8 +13,9 @@ import {
 import type { Tool, ViewportMode } from "../viewport/modes";
 import { isVolume } from "../viewport/presets";
 import { type Cell, EMPTY, flipCell, isPlane, openedCell, type Place, resetCell, rotateCell } from "./cells";
+import { HandLinks } from "./hand-links";
 import { type Direction, type Layout, layoutOf, neighbour } from "./layouts";
-import { linkedSlice, middleOf, normalOf, planeOf, shareFrame, sliceAt } from "./planes";
+import { type Found, linkedSlice, middleOf, normalOf, planeOf, shareFrame, sliceAt } from "./planes";
 
 /** What is done in one cell and followed by the others. */
 export interface Links {
@@ -31,6 +32,15 @@ export type Link = keyof Links;
 export interface Memory {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
+}
+
+/** Another cell that the active one may be linked with by hand. */
+export interface HandOffer {
+  at: number;
+  name: string;
+  isLinked: boolean;
+  /** Why it cannot be; empty where it can. */
+  refusal: string;
 }
 
 const LAYOUT = "gantry.layout";
@@ -76,6 +86,7 @@ export class LayoutStore {
   flatTool: Tool = "window";
   volumeTool: Tool = "rotate";
   isCrosshairShown = true;
+  #hand = new HandLinks();
   #series: readonly Series[] = [];
   #planes = new Map<number, ShownPlane>();
   #crosshairs = new Map<string, Vec3>();
@@ -271,11 +282,58 @@ export class LayoutStore {
       const target = this.seriesOf(cell);
       if (at === from || !target || cell.mode !== "stack") return cell;
       if (target === series) return { ...cell, index: source.index, isOutside: false };
-      const found = linkedSlice(series, source.index, target);
+      const found = this.#sameSlice(series, source.index, target);
       return found ? { ...cell, ...found } : { ...cell, isOutside: false };
     });
     if (this.cells.some((cell) => isPlane(cell) && shareFrame(this.seriesOf(cell), series)))
       this.#moveCrosshairTo(series, source.index);
+  }
+
+  #sameSlice(source: Series, index: number, target: Series): Found | null {
+    return linkedSlice(source, index, target) ?? this.#hand.follow(source, index, target);
+  }
+
+  /** The stacks of other frames of reference on the stage: a reader may say that they show the same place. */
+  get handOffers(): HandOffer[] {
+    const { cell, series } = this;
+    if (!series || cell.mode !== "stack") return [];
+    return this.cells.flatMap((other, at) => {
+      const target = this.seriesOf(other);
+      if (at === this.active || !target || other.mode !== "stack" || target === series) return [];
+      if (shareFrame(series, target)) return [];
+      const isLinked = this.#hand.offsetOf(series, target) !== null;
+      const refusal = this.#hand.refusal(
+        { series, index: cell.index },
+        { series: target, index: other.index },
+      );
+      return [{ at, name: target.series_description || target.modality, isLinked, refusal }];
+    });
+  }
+
+  /** Say that the active cell and another show the same place now, or take that back. */
+  toggleHandLink(at: number): void {
+    const { cell, series } = this;
+    const other = this.cells[at];
+    const target = other && this.seriesOf(other);
+    if (!series || !other || !target) return;
+    if (this.#hand.offsetOf(series, target) !== null) this.#hand.unlink(series, target);
+    else {
+      this.#hand.link({ series, index: cell.index }, { series: target, index: other.index });
+      if (!this.links.scroll) this.toggleLink("scroll");
+    }
+    this.#onChange();
+  }
+
+  /** With which cells one is linked by hand, and by how much deeper it is shown there. */
+  handLinksOf(at: number): { at: number; offsetMm: number }[] {
+    const cell = this.cells[at];
+    const series = cell && this.seriesOf(cell);
+    if (!series || cell.mode !== "stack" || !this.links.scroll) return [];
+    return this.cells.flatMap((other, index) => {
+      const target = this.seriesOf(other);
+      const offsetMm = target && other.mode === "stack" ? this.#hand.offsetOf(series, target) : null;
+      return offsetMm === null ? [] : [{ at: index, offsetMm }];
+    });
   }
 
   /** Whether the active cell's images are followed by another cell, or would be. */
@@ -285,7 +343,7 @@ export class LayoutStore {
     if (!this.links.scroll || !cell || !series || at === this.active) return false;
     const source = this.series;
     if (!source || this.cell.mode !== "stack" || cell.mode !== "stack") return false;
-    return source === series || linkedSlice(source, this.cell.index, series) !== null;
+    return source === series || this.#sameSlice(source, this.cell.index, series) !== null;
   }
 
   /** Next or former series in the active cell. */

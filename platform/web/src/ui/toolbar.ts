@@ -2,7 +2,7 @@ import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property, query } from "lit/decorators.js";
 import { type Cell, EMPTY, is2d, isPlane } from "../layout/cells";
 import { SPEEDS } from "../layout/cine";
-import type { Link, Links } from "../layout/layout-store";
+import type { HandOffer, Link, Links } from "../layout/layout-store";
 import type { VolumeOffer } from "../layout/stream-state";
 import type { TouchTool } from "../viewport/gestures";
 import type { Slab, Tool, ViewportMode } from "../viewport/modes";
@@ -23,6 +23,7 @@ export interface ToolbarState {
   tool: Tool;
   touchTool: TouchTool;
   links: Links;
+  handOffers: readonly HandOffer[];
   isCrosshairShown: boolean;
   /** One picture only: nothing to scroll or to play. */
   isSingle: boolean;
@@ -46,6 +47,7 @@ export const BLANK: ToolbarState = {
   tool: "window",
   touchTool: "scroll",
   links: { scroll: true, window: false, zoom: false, lines: true },
+  handOffers: [],
   isCrosshairShown: true,
   isSingle: false,
   choices: [],
@@ -262,7 +264,7 @@ export class Toolbar extends LitElement {
   }
 
   #renderLinks() {
-    const { links, isCrosshairShown } = this.state;
+    const { links, isCrosshairShown, handOffers } = this.state;
     const line = (id: CommandId, isOn: boolean) => {
       const { name, shown } = commandOf(id);
       return html`<label class="check">
@@ -273,7 +275,18 @@ export class Toolbar extends LitElement {
     return html`<gantry-menu class="desktop" name="Links between the viewports" icon="link" testId="links-menu">
       <div class="list">
         ${LINKS.map((link) => line(`link-${link}`, links[link]))} ${line("crosshair", isCrosshairShown)}
-        <p class="note small">${icon("info", "small")}<span>Positions are linked within one frame of reference only.</span></p>
+        <p class="note small">${icon("info", "small")}<span>Positions are linked within one frame of reference only${
+          handOffers.length > 0 ? ". Of another, you can say that it shows the same place now" : ""
+        }.</span></p>
+        ${handOffers.map(({ at, name, isLinked, refusal }) =>
+          this.#choice(
+            `Same place as viewport ${at + 1}: ${name}`,
+            isLinked,
+            () => this.#emit("hand-link", at),
+            isLinked ? "" : refusal,
+            `hand-link-${at}`,
+          ),
+        )}
       </div>
     </gantry-menu>`;
   }

@@ -176,6 +176,7 @@ export class ViewerController implements ViewerCommands, CellHandlers {
         tool: layout.toolOf(cell),
         color: layout.colorOf(at),
         isLinked: layout.isLinked(at),
+        handLink: layout.isMaximised || this.isPhone ? "" : handWord(layout.handLinksOf(at)),
         refusal: cell.mode === "stack" ? "" : this.offerOf(series).refusal,
       };
     });
@@ -516,6 +517,15 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   toggleHelp(): void {
     this.#set({ isHelpOpen: !this.isHelpOpen });
   }
+}
+
+/** "Linked by hand: viewport 3, +12.5 mm". */
+function handWord(links: readonly { at: number; offsetMm: number }[]): string {
+  const words = links.map(({ at, offsetMm }) => {
+    const mm = offsetMm.toLocaleString("en", { signDisplay: "exceptZero", maximumFractionDigits: 1 });
+    return `viewport ${at + 1}, ${mm} mm`;
+  });
+  return words.length > 0 ? `Linked by hand: ${words.join("; ")}` : "";
 }
 
 /** The slices of a series that carry a standing finding. */

@@ -89,6 +89,7 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
       tool: layout.toolOf(cell),
       touchTool: viewer.touchTool,
       links: layout.links,
+      handOffers: layout.handOffers,
       isCrosshairShown: layout.isCrosshairShown,
       isSingle: series !== null && slicesOf(series).length < 2,
       choices: viewer.choicesOf(cell),
@@ -116,6 +117,7 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
       @window-choice=${(event: CustomEvent<WindowChoice>) => viewer.choose(event.detail)}
       @cell-change=${(event: CustomEvent<object>) => viewer.layout.update(event.detail)}
       @speed-change=${(event: CustomEvent<number>) => viewer.cine.setSpeed(event.detail)}
+      @hand-link=${(event: CustomEvent<number>) => viewer.layout.toggleHandLink(event.detail)}
       @look-from=${(event: CustomEvent<"A">) => viewer.lookFrom(event.detail)}
       @opacity-change=${(event: CustomEvent<number>) => viewer.fade(event.detail - viewer.opacity)}
       @touch-tool-change=${(event: CustomEvent<TouchTool>) => viewer.setTouchTool(event.detail)}

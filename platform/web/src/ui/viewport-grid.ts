@@ -29,6 +29,8 @@ export interface CellView {
   tool: Tool;
   color: string;
   isLinked: boolean;
+  /** Linked across frames of reference, on the reader's word: with which viewport, and by how much. */
+  handLink: string;
   /** Why the mode of the cell cannot be had; empty where it can. */
   refusal: string;
 }
@@ -128,7 +130,7 @@ export class ViewportGrid extends LitElement {
       .middle p {
         max-width: 44ch;
       }
-      .outside {
+      .told {
         position: absolute;
         bottom: 64px;
         left: 50%;
@@ -136,6 +138,9 @@ export class ViewportGrid extends LitElement {
         background: rgb(10 13 16 / 88%);
         white-space: nowrap;
         pointer-events: none;
+      }
+      .told.by-hand {
+        bottom: 92px;
       }
     `,
   ];
@@ -276,8 +281,15 @@ export class ViewportGrid extends LitElement {
           : nothing
       }
       ${
+        item.handLink
+          ? html`<span class="chip warn told by-hand" role="status" data-testid="by-hand">
+              ${icon("link", "small")}${item.handLink}
+            </span>`
+          : nothing
+      }
+      ${
         item.isLinked && cell.isOutside
-          ? html`<span class="chip warn outside" role="status" data-testid="outside">
+          ? html`<span class="chip warn told" role="status" data-testid="outside">
               ${icon("alert", "small")}Not the same level: the series ends here
             </span>`
           : nothing
