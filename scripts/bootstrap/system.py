@@ -40,6 +40,9 @@ def find_missing(*, with_tests: bool) -> list[Missing]:
         missing.append(Missing((f"libpython3.{wanted}",), "models run on ONNX Runtime inside the worker"))
     if "egl" not in hidden and not detect.find_egl() and not detect.find_osmesa():
         missing.append(Missing(("libegl1", "libgl1-mesa-dri"), "pictures are computed by numpy instead of VTK"))
+    if "pango" not in hidden and not detect.find_pango():
+        packages = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0", "fonts-dejavu-core")
+        missing.append(Missing(packages, "agreements are written as HTML and text, not as PDF"))
     has_browser = detect.find_chromium() and detect.find_chromedriver()
     if with_tests and "chromium" not in hidden and not has_browser:
         missing.append(Missing(("chromium", "chromium-driver"), "browser tests are left out"))

@@ -26,6 +26,7 @@ _EGL_DRIVERS = (
     "usr/lib*/libgallium-*.so",
     "usr/share/glvnd/egl_vendor.d/*nvidia*.json",
 )
+_FONTS = ("usr/share/fonts/**/*.ttf", "usr/share/fonts/**/*.otf", "usr/local/share/fonts/**/*.ttf")
 
 
 def find_program(*names: str) -> Path | None:
@@ -90,6 +91,13 @@ def find_chromium() -> Path | None:
 def find_chromedriver() -> Path | None:
     """Return the driver that belongs to Chromium."""
     return None if "chromium" in hidden_parts() else find_program("chromedriver")
+
+
+def find_pango() -> Path | None:
+    """Return the library that lays out the text of PDF documents, if what it needs beside it is there, a font above all."""
+    if "pango" in hidden_parts() or not all(map(find_library, ("libpangoft2-1.0.so.0", "libharfbuzz-subset.so.0"))):
+        return None
+    return find_library("libpango-1.0.so.0") if any(any(Path("/").glob(where)) for where in _FONTS) else None
 
 
 def node_version(program: Path) -> tuple[int, int] | None:

@@ -67,6 +67,7 @@ def examine(state: StateFolder) -> list[Finding]:
         _rendering,
         _node,
         _bundle,
+        _pango,
         _chromium,
         _objects,
         _keys,
@@ -208,6 +209,14 @@ def _bundle(_state: StateFolder) -> Finding:
     if (WEB_DIST / ".vite" / "manifest.json").is_file() or (WEB_DIST / "manifest.json").is_file():
         return Finding("web bundle", Verdict.OK, str(WEB_DIST))
     return Finding("web bundle", Verdict.MISSING, "nothing", f"{WEB_DIST} holds no manifest.", "`make run` builds it.")
+
+
+def _pango(_state: StateFolder) -> Finding:
+    if library := detect.find_pango():
+        return Finding("pango", Verdict.OK, str(library), "Lays out the PDF of agreements.")
+    why = "It is hidden." if "pango" in hidden_parts() else "Pango, its parts or a font are not installed."
+    step = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
+    return Finding("pango", Verdict.FALLBACK, "nothing: agreements are HTML and text alone", why, step)
 
 
 def _chromium(_state: StateFolder) -> Finding:

@@ -26,6 +26,7 @@ def test_parts_are_absent_when_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     there = {
         "egl": lambda: detect.find_egl() or detect.find_osmesa(),
         "libpython": lambda: next(filter(None, map(detect.find_libpython, range(9, 15))), None),
+        "pango": detect.find_pango,
         "chromium": lambda: detect.find_chromium() or detect.find_chromedriver(),
         "node": detect.find_system_node,
     }
