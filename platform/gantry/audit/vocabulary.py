@@ -101,6 +101,8 @@ TENANCY = {
     "member.changed": _configured("A member's role or institutions were changed.", "U", ROLES_CHANGED),
     "institution.changed": _configured("An institution was renamed or made the default."),
     "networks.changed": _configured("The networks that say where somebody is were changed."),
+    "care_team.created": _configured("A care team was made.", "C", ROLES_CHANGED),
+    "care_team.changed": _configured("A care team was renamed, filled anew or ended.", "U", ROLES_CHANGED),
     "support.opened": _configured("An operator of the platform opened a support session.", "C", ROLES_CHANGED),
     "support.consented": _configured("The organisation said what support may be shown.", "U", ROLES_CHANGED),
     "support.ended": _configured("A support session was ended.", "D", ROLES_CHANGED),
@@ -136,6 +138,9 @@ CATALOG = {
 STUDIES = {
     "instances.stored": Act(K.TRANSFERRED, "Images were received and stored.", "C"),
     "instances.quarantined": Act(K.TRANSFERRED, "Objects were received and put in quarantine.", "C"),
+    "transfer.begun": Act(K.TRANSFERRED, "Images began to be sent to another system.", "R"),
+    "transfer.finished": Act(K.TRANSFERRED, "Images were sent to another system.", "R"),
+    "transfer.broken": Act(K.TRANSFERRED, "Images were being sent to another system, which did not get all.", "R"),
     "instances.retrieved": _accessed("Images were read.", shows_ai=True),
     "images.shown": _accessed("Pictures were drawn from images.", shows_ai=True),
     "study.opened": _accessed("A study was opened."),
@@ -146,6 +151,16 @@ STUDIES = {
     "series.packing": _accessed("Images of a series were read to prepare it for the viewer."),
     "series.packed": _accessed("A series was prepared for the viewer.", "C"),
     "study.referred": Act(K.DISCLOSURE, "A study was referred to a physician.", "R", OBJECT_SECURITY_CHANGED),
+    "study.shared": Act(
+        K.DISCLOSURE, "A study or a patient was shared with a person or a care team.", "R", OBJECT_SECURITY_CHANGED
+    ),
+    "grants.listed": Act(K.QUERY, "It was asked who sees a study by a grant."),
+    "grant.withdrawn": _configured("A grant on a study or a patient was withdrawn.", "D", OBJECT_SECURITY_CHANGED),
+    "emergency.sought": _alert("Somebody asked for emergency access to a patient.", EMERGENCY_STARTED),
+    "emergency.opened": _alert("Somebody broke the glass: emergency access to a patient began.", EMERGENCY_STARTED),
+    "emergency.ended": _alert("Emergency access to a patient ended.", EMERGENCY_STOPPED),
+    "emergency.reviewed": _configured("Emergency access was reviewed.", "U", OBJECT_SECURITY_CHANGED),
+    "emergencies.listed": Act(K.QUERY, "Emergency accesses were listed for review."),
     "referral.withdrawn": _configured("A referral was withdrawn.", "D", OBJECT_SECURITY_CHANGED),
 }
 ANALYSES = {
@@ -166,6 +181,19 @@ VIEWING = {
     "render_ticket.refused": _alert("A ticket for viewing was refused."),
     "render_pod.misnamed": _alert("A render pod came with another pod's name.", NODE_AUTHENTICATION),
 }
+OVERSIGHT = {
+    "audit.read": Act(K.AUDIT_READ, "The audit trail was read.", "R"),
+    "audit.export_requested": Act(K.AUDIT_READ, "An export of the audit trail was asked for.", "R"),
+    "audit.exported": Act(K.AUDIT_READ, "The audit trail was exported.", "R"),
+    "audit.export_failed": Act(K.AUDIT_READ, "An export of the audit trail failed.", "R"),
+    "audit.export_cancelled": Act(K.AUDIT_READ, "An export of the audit trail was cancelled.", "R"),
+    "audit.export_downloaded": Act(K.EXPORT, "An export of the audit trail was downloaded.", "R"),
+    "audit.export_destroyed": Act(K.AUDIT_READ, "An export of the audit trail was destroyed.", "D"),
+    "patient.traced": Act(K.AUDIT_READ, "It was asked who had seen a patient.", "R"),
+    "presentation.read": Act(K.AUDIT_READ, "It was asked to whom results of AI had been shown.", "R"),
+    "audit.feed_sent": Act(K.EXPORT, "Events were sent to the organisation's own audit repository.", "R"),
+    "audit.feed_changed": _configured("The feed to the organisation's own audit repository was changed.", "U"),
+}
 #: What the boundary of an entry point records for the gate's "no".
 REFUSALS = {
     **{f"{activity}.refused": _alert("The gate refused something.") for activity in Activity},
@@ -173,7 +201,7 @@ REFUSALS = {
 }
 
 ACTIONS: dict[str, Act] = {
-    **IDENTITY, **TENANCY, **AGREEMENTS, **CATALOG, **STUDIES, **ANALYSES, **VIEWING, **REFUSALS,
+    **IDENTITY, **TENANCY, **AGREEMENTS, **CATALOG, **STUDIES, **ANALYSES, **VIEWING, **OVERSIGHT, **REFUSALS,
 }  # fmt: skip
 
 

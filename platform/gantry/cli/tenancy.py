@@ -87,7 +87,7 @@ def list_tenants() -> None:
 def create_token(
     tenant: Annotated[str, typer.Option(help="Slug of the tenant.")],
     account: Annotated[str, typer.Option(help="Name of the system that uses it, such as 'PACS router'.")],
-    days: Annotated[int, typer.Option(help="Days until it ends.", min=1, max=730)] = 365,
+    days: Annotated[int, typer.Option(help="Days until it ends.", min=1)] = 365,
 ) -> None:
     """Make an integrator's token and print it, once; only its digest is kept."""
     _set_up()

@@ -17,10 +17,14 @@ from gantry.foundation.web.problems import MEDIA_TYPE, UnauthenticatedError, ans
 from gantry.identity.public import peer_address, resolve_session
 from gantry.kernel.actor import Actor
 from gantry.kernel.errors import GantryError, NotFoundError
-from gantry.tenancy.public import resolve_person, resolve_token
+from gantry.kernel.vocabulary import Scope
+from gantry.tenancy.public import require_scope, resolve_person, resolve_token
 
 Endpoint = Callable[[Request, Actor], Awaitable[Response]]
 
+#: What a confined token must be for, by method: a router that may store finds and reads nothing.
+_READ = frozenset({Scope.DICOMWEB_READ})
+_SCOPES = {"POST": frozenset({Scope.DICOMWEB_STORE})}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -34,6 +38,7 @@ def endpoint(handler: Endpoint) -> Callable[[Request], Awaitable[Response]]:
                 raise NotFoundError  # nothing has such a name, and the database takes none
             actor = await in_thread(_resolve, request)
             with tenant_scope(actor):
+                require_scope(actor, _SCOPES.get(request.method, _READ))
                 response = await handler(request, actor)
         except Exception as error:  # noqa: BLE001 - every error becomes an answer
             response = await _problem(error)

@@ -28,6 +28,8 @@ from gantry.kernel.events import DomainEvent
 log = structlog.get_logger(__name__)
 
 WORKLIST = "worklist"
+#: What compliance officers and administrators hear of: emergency access, support, agreements. Names no study.
+COMPLIANCE = "compliance"
 
 _subscribers: dict[str, list[Job]] = {}
 

@@ -3,7 +3,14 @@
 from gantry.identity.addresses import client_address, peer_address
 from gantry.identity.errors import SignInLockedError
 from gantry.identity.models import User
-from gantry.identity.services import create_person, end_all_sessions, find_person, set_password
+from gantry.identity.services import (
+    create_person,
+    end_all_sessions,
+    find_or_invite,
+    find_person,
+    give_password,
+    set_password,
+)
 from gantry.identity.sessions import SessionInfo, end_idle_sessions, is_session_alive, resolve_session, session_digest
 
 __all__ = [
@@ -14,7 +21,9 @@ __all__ = [
     "create_person",
     "end_all_sessions",
     "end_idle_sessions",
+    "find_or_invite",
     "find_person",
+    "give_password",
     "is_session_alive",
     "peer_address",
     "resolve_session",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -54,6 +55,48 @@ def create_person(*, email: str, name: str, password: str) -> User:
     except IntegrityError as error:
         raise InvalidInputError("Somebody with this e-mail address exists already.") from error
     return person
+
+
+def find_or_invite(*, email: str, name: str) -> UUID:
+    """Return the id of the person with this address, made where there is none, without a password to sign in with.
+
+    Raises
+    ------
+    InvalidInputError
+        The address is not one.
+    """
+    known = find_person(email.strip())
+    if known is not None:
+        return known
+    person = User(email=email.strip().lower(), name=name.strip())
+    try:
+        validate_email(person.email)
+    except ValidationError as error:
+        raise InvalidInputError("This is not an e-mail address.") from error
+    person.set_unusable_password()
+    record_event("person.created", user_id=person.pk)
+    try:
+        with transaction.atomic(using="identity"):
+            person.save(force_insert=True)
+    except IntegrityError:
+        return find_or_invite(email=email, name=name)  # somebody else was faster
+    return person.pk
+
+
+def give_password(*, email: str) -> str:
+    """Give a person a new password, which is in this answer alone, and end their sessions; for the operator.
+
+    Raises
+    ------
+    NotFoundError
+        There is nobody with this address.
+    """
+    person = User.objects.filter(email__iexact=email.strip()).first()
+    if person is None:
+        raise NotFoundError
+    password = secrets.token_urlsafe(18)
+    set_password(user=person, password=password)
+    return password
 
 
 def find_person(email: str) -> UUID | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -84,6 +85,8 @@ class ServiceAccount(TenantModel):
     institution = parent_key("tenancy.Institution", null=True)
     #: Set where the token is a person's: it may what they may, is recorded as them, and ends with their membership.
     membership = parent_key("tenancy.Membership", null=True)
+    #: What its tokens may be used for (`kernel.Scope`); null: everything that the role may do.
+    scopes = ArrayField(models.CharField(max_length=32), null=True)
     is_active = models.BooleanField(default=True)
 
 
@@ -96,7 +99,41 @@ class AccessToken(TenantModel):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)
+    #: When it was last used, to the hour: enough to see that nobody needs it any more.
+    last_used_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant_id", "digest"], name="access_token_digest")]
         indexes = [models.Index(fields=["digest"], name="access_token_digest_lookup")]
+
+
+class SupportSession(TenantModel):
+    """Some time in which an operator of the platform may look into a tenant, whose members see that they do.
+
+    Configuration and counts are open to it. A category of patient data is, once the tenant has agreed.
+    """
+
+    #: Who looks; a person who is no member of any tenant.
+    operator_id = models.UUIDField()
+    operator_name = models.CharField(max_length=128)
+    reason = models.CharField(max_length=500)
+    #: Categories of data (`kernel.DataCategory`) that support asks to be shown, and that the tenant agreed to.
+    requested = ArrayField(models.CharField(max_length=32), default=list)
+    consents = ArrayField(models.CharField(max_length=32), default=list)
+    consented_by = models.UUIDField(null=True)
+    consented_at = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.UUIDField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["operator_id"], name="support_operator"),
+            models.Index(fields=["tenant_id", "-opened_at"], name="support_opened"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant_id", "operator_id"], condition=Q(ended_at=None), name="support_one_open"
+            )
+        ]

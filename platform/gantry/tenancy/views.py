@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpRequest
 from rest_framework.request import Request
@@ -12,12 +12,19 @@ from rest_framework.views import APIView
 from gantry.foundation.scope import tenant_scope
 from gantry.foundation.web.problems import UnauthenticatedError
 from gantry.kernel.actor import Actor
+from gantry.kernel.vocabulary import Scope
 from gantry.tenancy.authentication import IsTenantActor, TenantAuthentication
+from gantry.tenancy.scopes import require_scope
 
 
 class TenantAPIView(APIView):
-    """A view that runs inside the tenant scope of its actor."""
+    """A view that runs inside the tenant scope of its actor.
 
+    `scopes` says which of them open it to a service account whose token is confined; none does unless the view
+    says so.
+    """
+
+    scopes: ClassVar[frozenset[Scope]] = frozenset()
     authentication_classes = [TenantAuthentication]
     permission_classes = [IsTenantActor]
 
@@ -29,6 +36,7 @@ class TenantAPIView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self._scope.enter_context(tenant_scope(self.actor))
+        require_scope(self.actor, self.scopes)
 
     @property
     def actor(self) -> Actor:

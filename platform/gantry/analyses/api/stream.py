@@ -18,7 +18,8 @@ from gantry.foundation.web.problems import UnauthenticatedError, problem_respons
 from gantry.identity.public import is_session_alive
 from gantry.kernel.actor import Actor
 from gantry.kernel.errors import GantryError
-from gantry.tenancy.public import resolve_actor
+from gantry.kernel.vocabulary import Scope
+from gantry.tenancy.public import require_scope, resolve_actor
 
 _OVER = frozenset({State.DONE, State.FAILED, State.NOT_ANALYSED})
 _LOOK_EVERY_S = 0.5
@@ -46,6 +47,7 @@ def _resolve(request: HttpRequest, tenant: str) -> Actor:
     is_session = request.headers.get("Authorization") is None
     if actor is None or (is_session and not is_session_alive(actor.session)):
         raise UnauthenticatedError
+    require_scope(actor, {Scope.INFERENCE})
     return actor
 
 

@@ -19,6 +19,7 @@ from gantry.analyses.domain import Verdict
 from gantry.analyses.public import open_analyses, open_analysis, open_contours, review_finding, start_analysis
 from gantry.catalog.public import list_deployed_cards
 from gantry.foundation.web.input import validated
+from gantry.kernel.vocabulary import Scope
 from gantry.studies.public import list_names, open_object
 from gantry.tenancy.public import TenantAPIView
 
@@ -39,6 +40,8 @@ class ReviewInput(serializers.Serializer[Any]):
 
 
 class ModelsView(TenantAPIView):
+    scopes = frozenset({Scope.INFERENCE})
+
     @extend_schema(operation_id="list_models", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, tenant: str) -> Response:
         """List the models that the tenant runs."""
@@ -59,6 +62,8 @@ class ModelsView(TenantAPIView):
 
 
 class StudyAnalysesView(TenantAPIView):
+    scopes = frozenset({Scope.INFERENCE, Scope.WORKLIST_READ})
+
     @extend_schema(operation_id="open_study_analyses", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, tenant: str, study_id: UUID) -> Response:
         """Open a study's analyses with the findings that the caller may see."""
@@ -71,6 +76,8 @@ class StudyAnalysesView(TenantAPIView):
 
 
 class InferenceView(TenantAPIView):
+    scopes = frozenset({Scope.INFERENCE})
+
     @extend_schema(
         operation_id="start_inference",
         request=InferenceInput,
@@ -103,6 +110,8 @@ class InferenceView(TenantAPIView):
 
 
 class InferenceStateView(TenantAPIView):
+    scopes = frozenset({Scope.INFERENCE})
+
     @extend_schema(operation_id="get_inference", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, tenant: str, analysis_id: UUID) -> Response:
         """Say how far an analysis is, and what it found."""
@@ -110,6 +119,8 @@ class InferenceStateView(TenantAPIView):
 
 
 class ContoursView(TenantAPIView):
+    scopes = frozenset({Scope.INFERENCE, Scope.WORKLIST_READ})
+
     @extend_schema(operation_id="get_contours", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, tenant: str, finding_id: UUID) -> HttpResponse:
         """Return a finding's outlines, slice by slice."""

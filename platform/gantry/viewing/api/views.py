@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from gantry.access.public import ROLE_PERMISSIONS
 from gantry.foundation.web.input import validated
 from gantry.identity.public import client_address
+from gantry.kernel.vocabulary import Scope
 from gantry.studies.public import StudyFilter
 from gantry.tenancy.public import TenantAPIView, list_institutions
 from gantry.viewing.pods import is_render_service_there
@@ -89,6 +90,8 @@ class RenderSessionView(TenantAPIView):
 
 
 class MeView(TenantAPIView):
+    scopes = frozenset({Scope.WORKLIST_READ, Scope.INFERENCE})
+
     @extend_schema(operation_id="me", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, tenant: str) -> Response:
         """Say who is calling and what they are here for."""
@@ -106,6 +109,8 @@ class MeView(TenantAPIView):
 
 
 class WorklistView(TenantAPIView):
+    scopes = frozenset({Scope.WORKLIST_READ})
+
     @extend_schema(operation_id="search_worklist", request=WorklistQuery, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, tenant: str) -> Response:
         """Search the worklist."""
@@ -135,6 +140,8 @@ class WorklistView(TenantAPIView):
 
 
 class StudyView(TenantAPIView):
+    scopes = frozenset({Scope.WORKLIST_READ})
+
     @extend_schema(operation_id="open_study", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, tenant: str, study_id: UUID) -> Response:
         """Open a study with its series and instances."""
