@@ -9,3 +9,11 @@ class AuditUnavailableError(GantryError):
     code = "audit.unavailable"
     kind = ErrorKind.UNAVAILABLE
     title = "The audit trail cannot be written"
+
+
+class LedgerEmptyError(GantryError):
+    """Nothing of a log has been signed yet."""
+
+    code = "audit.nothing_signed"
+    kind = ErrorKind.UNAVAILABLE
+    title = "The ledger has no checkpoint yet"

@@ -85,7 +85,7 @@ class Tree:
 
     def __init__(self, size: int, read: ReadRun, *, cached_runs: int = 512) -> None:
         self.size = size
-        self._read = read
+        self.read = read
         self._runs: dict[tuple[int, int], Sequence[bytes]] = {}
         self._cached_runs = cached_runs
 
@@ -106,7 +106,7 @@ class Tree:
         if key not in self._runs:
             if len(self._runs) >= self._cached_runs:
                 del self._runs[next(iter(self._runs))]
-            self._runs[key] = self._read(level, number * RUN, min((number + 1) * RUN, self.size >> level))
+            self._runs[key] = self.read(level, number * RUN, min((number + 1) * RUN, self.size >> level))
         return self._runs[key]
 
     def cover(self, first: int, end: int) -> list[bytes]:

@@ -1,6 +1,19 @@
 """What other parts may use of the audit trail."""
 
-from gantry.audit.domain import Entry, Kind, Outcome
+from gantry.audit.domain import Entry, Kind, LedgerFilter, Outcome
+from gantry.audit.errors import LedgerEmptyError
+from gantry.audit.ledger import (
+    Gaps,
+    Ledger,
+    SignedCheckpoint,
+    find_signature,
+    open_ledger,
+    request_checkpoint,
+    request_patient_count,
+    request_signature,
+    verifier_source,
+    wait_for_signature,
+)
 from gantry.audit.line import PLATFORM_LOG, LedgerEvent, PatientCount, format_line, leaf_hash, parse_line
 from gantry.audit.services import record, record_access, record_platform, record_refusal
 from gantry.audit.vocabulary import ACTIONS, Act, kind_of
@@ -10,16 +23,28 @@ __all__ = [
     "PLATFORM_LOG",
     "Act",
     "Entry",
+    "Gaps",
     "Kind",
+    "Ledger",
+    "LedgerEmptyError",
     "LedgerEvent",
+    "LedgerFilter",
     "Outcome",
     "PatientCount",
+    "SignedCheckpoint",
+    "find_signature",
     "format_line",
     "kind_of",
     "leaf_hash",
+    "open_ledger",
     "parse_line",
     "record",
     "record_access",
     "record_platform",
     "record_refusal",
+    "request_checkpoint",
+    "request_patient_count",
+    "request_signature",
+    "verifier_source",
+    "wait_for_signature",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -55,14 +56,14 @@ def tenant_event(row: Sequence[Any], *, index: int, counters: Sequence[int]) -> 
         study_id=row[20],
         institution_id=row[21],
         patients=tuple(map(PatientCount, patients, counters)),
-        detail=row[24],
+        detail=_detail(row[24]),
         sealed_sha256=row[25],
     )
 
 
 def platform_event(row: Sequence[Any], *, index: int) -> LedgerEvent:
     """Return the event of a row of `PLATFORM_COLUMNS`."""
-    detail = dict(row[8])
+    detail = _detail(row[8])
     return LedgerEvent(
         log=PLATFORM_LOG,
         index=index,
@@ -78,3 +79,8 @@ def platform_event(row: Sequence[Any], *, index: int) -> LedgerEvent:
         address=detail.pop("address", ""),
         detail=detail,
     )
+
+
+def _detail(value: Any) -> dict[str, str]:
+    """Return a jsonb column, which Django's connections hand over as text."""
+    return json.loads(value) if isinstance(value, str) else dict(value)

@@ -166,26 +166,26 @@ def _patient_heads(connection: Connection, wanted: Iterable[tuple[UUID, UUID]]) 
     return defaultdict(int, {(log, pseudonym): counter for log, pseudonym, counter in rows})
 
 
+_INSERTS: Final = {
+    "rows": (
+        "insert into audit_sequence (log_id, index, event_id, leaf, counters) "
+        "select a, b, c, d, e::bigint[] from unnest(%s::uuid[], %s::int8[], %s::uuid[], %s::bytea[], %s::text[]) "
+        "t (a, b, c, d, e)"
+    ),
+    "patients": (
+        "insert into audit_patient (log_id, pseudonym, counter, index) "
+        "select * from unnest(%s::uuid[], %s::uuid[], %s::int8[], %s::int8[])"
+    ),
+    "nodes": (
+        "insert into audit_node (log_id, level, index, hash) "
+        "select * from unnest(%s::uuid[], %s::int2[], %s::int8[], %s::bytea[])"
+    ),
+}
+
+
 def _store(connection: Connection, growths: Mapping[UUID, _Growth]) -> None:
     # Not COPY, which row-level security does not allow: one statement a table, over columns as arrays.
-    for query, name in (
-        (
-            "insert into audit_sequence (log_id, index, event_id, leaf, counters) "
-            "select a, b, c, d, e::bigint[] from unnest(%s::uuid[], %s::int8[], %s::uuid[], %s::bytea[], %s::text[]) "
-            "t (a, b, c, d, e)",
-            "rows",
-        ),
-        (
-            "insert into audit_patient (log_id, pseudonym, counter, index) "
-            "select * from unnest(%s::uuid[], %s::uuid[], %s::int8[], %s::int8[])",
-            "patients",
-        ),
-        (
-            "insert into audit_node (log_id, level, index, hash) "
-            "select * from unnest(%s::uuid[], %s::int2[], %s::int8[], %s::bytea[])",
-            "nodes",
-        ),
-    ):
+    for name, query in _INSERTS.items():
         rows = [row for growth in growths.values() for row in getattr(growth, name)]
         if rows:
             connection.execute(query, [list(column) for column in zip(*rows, strict=True)])

@@ -1,4 +1,4 @@
-"""Two connections to one database: `default` as the application, `identity` for secrets of people."""
+"""Connections to one database: `default` as the application, `identity` for secrets of people, `auditor` for the ledger."""
 
 from typing import Any
 
@@ -34,6 +34,8 @@ DATABASES = {
     "default": _connection(_default_role, pool_size=12),
     # Migrations run as the owner on both aliases.
     "identity": _connection("identity" if _default_role == "app" else _default_role, pool_size=6),
+    # Reads the ledger, one log at a time (gantry.audit.ledger). The sequencer connects by itself, in its own process.
+    "auditor": _connection("auditor" if _default_role == "app" else _default_role, pool_size=4),
 }
 DATABASE_ROUTERS = ["gantry.foundation.routing.IdentityRouter"]
 

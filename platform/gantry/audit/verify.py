@@ -1,0 +1,1 @@
+"""Placeholder until the stand-alone verifier is here."""
