@@ -28,6 +28,7 @@ export const WELCOME: Welcome = {
   no_volume_sentence: "",
   presets: [],
   results: [],
+  frame_time_ms: null,
   engine: "memory",
 };
 

@@ -347,6 +347,8 @@ class Welcome:
     presets: tuple[str, ...]
     results: tuple[ResultFacts, ...]
     engine: str
+    frame_time_ms: float | None = None
+    """For how long each frame of a cine is to be shown, where its file says."""
     version: int = VERSION
     type: Literal["welcome"] = "welcome"
 

@@ -28,6 +28,7 @@ def make_welcome(manifest: Manifest, index: PackIndex, engine: str) -> Welcome:
             ResultFacts(each.id, each.label, each.colour, each.is_reviewed, each.kind) for each in manifest.results
         ),
         engine=engine,
+        frame_time_ms=index.frame_time_ms,
     )
 
 

@@ -220,6 +220,7 @@ export interface Welcome {
   presets: readonly string[];
   results: readonly ResultFacts[];
   engine: string;
+  frame_time_ms: number | null;
   version: number;
   type: "welcome";
 }

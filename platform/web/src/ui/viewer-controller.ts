@@ -2,7 +2,7 @@ import { bootstrap } from "../api/bootstrap";
 import type { Finding, Series, VoiWindow } from "../api/types";
 import { currentFindings, isWhole, OverlayStore } from "../findings/overlay-store";
 import { type Cell, isPlane } from "../layout/cells";
-import { Cine, SPEEDS } from "../layout/cine";
+import { Cine } from "../layout/cine";
 import { LayoutStore, type Link } from "../layout/layout-store";
 import type { Direction } from "../layout/layouts";
 import { type VolumeOffer, volumeOffer } from "../layout/stream-state";
@@ -65,7 +65,15 @@ export class ViewerController implements ViewerCommands, CellHandlers {
     const changed = (): void => page.requestUpdate();
     this.study = new StudyStore(id, () => this.#studyChanged());
     this.layout = new LayoutStore(localStorage, changed);
-    this.cine = new Cine(() => this.#play(), changed);
+    this.cine = new Cine({
+      playable: () => {
+        const { series, cell } = this.layout;
+        const frameTimeMs = this.connectionOf(series)?.welcome?.frame_time_ms ?? null;
+        return { seriesUid: cell.seriesUid, frameTimeMs };
+      },
+      step: () => this.#play(),
+      onChange: changed,
+    });
     this.#pool = new ConnectionPool({ studyId: id });
     this.study.onPacked = (seriesId) => this.#pool.packed(seriesId);
     this.overlays = new OverlayStore(() => {
@@ -455,12 +463,7 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   }
 
   changeSpeed(by: 1 | -1): void {
-    const { framesPerSecond } = this.cine;
-    const next =
-      by > 0
-        ? SPEEDS.find((speed) => speed > framesPerSecond)
-        : SPEEDS.findLast((speed) => speed < framesPerSecond);
-    if (next) this.cine.setSpeed(next);
+    this.cine.changeSpeed(by);
   }
 
   toggleLink(link: Link): void {
