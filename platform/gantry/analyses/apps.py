@@ -6,8 +6,9 @@ class AnalysesConfig(AppConfig):
     label = "analyses"
 
     def ready(self) -> None:
-        from gantry.analyses.services import select_job
+        from gantry.analyses.services import select_job, start_anew
         from gantry.foundation.outbox import subscribe
-        from gantry.studies.public import StudyCompleted
+        from gantry.studies.public import StudyCompleted, register_fence
 
         subscribe(StudyCompleted, select_job)
+        register_fence(start_anew)

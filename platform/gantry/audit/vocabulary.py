@@ -163,6 +163,24 @@ STUDIES = {
     "emergencies.listed": Act(K.QUERY, "Emergency accesses were listed for review."),
     "referral.withdrawn": _configured("A referral was withdrawn.", "D", OBJECT_SECURITY_CHANGED),
 }
+DESTRUCTION = {
+    "hold.placed": _configured("A legal hold was placed on a patient or a study.", "C"),
+    "hold.released": _configured("A legal hold was released.", "U"),
+    "holds.listed": Act(K.QUERY, "Legal holds were listed."),
+    "patients.looked_up": Act(K.QUERY, "A patient was looked up by number or study, to be held, erased or given their data."),
+    "erasure.planned": _configured("It was listed what an erasure would destroy.", "C"),
+    "erasure.confirmed": _configured("The plan of an erasure was confirmed.", "U"),
+    "erasure.withdrawn": _configured("The plan of an erasure was withdrawn.", "U"),
+    "erasure.stopped": _configured("An erasure was stopped before anything was destroyed.", "U"),
+    "erasure.completed": _configured("An erasure was completed: objects, rows and keys are destroyed.", "D"),
+    "erasures.listed": Act(K.QUERY, "Erasures or a certificate were looked at."),
+    "study.erased": _accessed("A study was erased.", "D"),
+    "patient.erased": _accessed("A patient was erased.", "D"),
+    "retention.previewed": Act(K.QUERY, "It was listed what scheduled destruction would destroy."),
+    "retention.run": _configured("Scheduled destruction was run.", "D"),
+    "retention.overdue": _alert("Scheduled destruction has not run for longer than the law allows."),
+    "retention.listed": Act(K.QUERY, "Runs of scheduled destruction were looked at."),
+}
 ANALYSES = {
     "analysis.started": Act(K.INFERENCE, "An analysis by AI was started.", "E"),
     "analysis.claimed": Act(K.INFERENCE, "A worker took an analysis and read its images.", "R"),
@@ -201,7 +219,8 @@ REFUSALS = {
 }
 
 ACTIONS: dict[str, Act] = {
-    **IDENTITY, **TENANCY, **AGREEMENTS, **CATALOG, **STUDIES, **ANALYSES, **VIEWING, **OVERSIGHT, **REFUSALS,
+    **IDENTITY, **TENANCY, **AGREEMENTS, **CATALOG, **STUDIES, **DESTRUCTION, **ANALYSES, **VIEWING, **OVERSIGHT,
+    **REFUSALS,
 }  # fmt: skip
 
 

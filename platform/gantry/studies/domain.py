@@ -32,6 +32,34 @@ class ReviewState(StrEnum):
     MIXED = "mixed"
 
 
+class ErasureTarget(StrEnum):
+    """What an erasure is of."""
+
+    PATIENT = "patient"
+    STUDY = "study"
+    TENANT = "tenant"
+
+
+class ErasureCause(StrEnum):
+    """Why something is destroyed."""
+
+    SUBJECT_REQUEST = "subject_request"
+    RETENTION = "retention"
+    AGREEMENT_ENDED = "agreement_ended"
+    CONTROLLER_INSTRUCTION = "controller_instruction"
+
+
+class ErasureState(StrEnum):
+    PLANNED = "planned"
+    CONFIRMED = "confirmed"
+    #: Rows are gone and cannot come back; objects and keys follow, whatever is interrupted.
+    EXECUTING = "executing"
+    DONE = "done"
+    #: Something stood in the way: a hold, or the data were others than those of the plan.
+    STOPPED = "stopped"
+    WITHDRAWN = "withdrawn"
+
+
 def sum_up(states: list[ReviewState]) -> ReviewState:
     """Sum up the review states of several findings: one state when they agree, else mixed or unreviewed."""
     kinds = set(states)

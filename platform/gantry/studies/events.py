@@ -54,6 +54,14 @@ class SeriesPacked(DomainEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class StudyErased(DomainEvent):
+    """A study is no more; who shows it drops it."""
+
+    NAME: ClassVar[str] = "study.erased.v1"
+    study_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class ReferralChanged(DomainEvent):
     NAME: ClassVar[str] = "study.referral_changed.v1"
     study_id: UUID

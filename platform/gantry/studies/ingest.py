@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,8 @@ from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision
 from gantry.kernel.ids import InstitutionId, StudyId, new_uuid
 from gantry.kernel.vocabulary import Activity, DataCategory
+from gantry.studies.destruction.domain import ErasedMeanwhileError
+from gantry.studies.destruction.fences import erasures_begun, hold_off_erasures
 from gantry.studies.domain import StudyState, fold_name, identity_scope, names_differ
 from gantry.studies.errors import UnknownInstitutionError
 from gantry.studies.events import StudyArrived, StudyChanged
@@ -68,6 +70,8 @@ class IngestPermit:
 
     institution_id: InstitutionId
     decision: Decision
+    #: When the tenant's last erasure had begun by then: after another one, nothing new is made under this permit.
+    erased_at: datetime | None = None
 
 
 #: Conflicts that only a second look can settle: two requests met on one SOP UID.
@@ -100,7 +104,7 @@ def open_ingest(*, actor: Actor, institution_id: UUID | None, clock: Clock = SYS
         )
         chosen = _choose_institution(actor, institution_id)
         decision = require(actor=actor, activity=Activity.STORE, subject=_store_subject(actor, chosen), clock=clock)
-    return IngestPermit(institution_id=chosen, decision=decision)
+        return IngestPermit(institution_id=chosen, decision=decision, erased_at=erasures_begun())
 
 
 def _choose_institution(actor: Actor, wanted: UUID | None) -> InstitutionId:
@@ -153,6 +157,7 @@ class _Batch:
         self.actor = actor
         self.clock = clock
         self.institution_id = permit.institution_id
+        self.erased_at = permit.erased_at
         self.now = clock.now()
         self.vault = get_vault()
         self.studies: dict[str, Study] = {}
@@ -164,6 +169,7 @@ class _Batch:
 
     def store(self, received: Sequence[Received]) -> list[tuple[IngestOutcome, bool]]:
         """Return each file's outcome and whether its staged object is now in use."""
+        hold_off_erasures()
         decision = require(
             actor=self.actor,
             activity=Activity.STORE,
@@ -174,6 +180,11 @@ class _Batch:
         # Locks are taken in the order of UIDs, so that two requests cannot wait for each other.
         for instance in sorted(parsed, key=lambda one: one.study_instance_uid):
             self._open_study(instance)
+        if self.fresh and erasures_begun() != self.erased_at:
+            # It may be of somebody who was erased while these bytes were on their way.
+            raise ErasedMeanwhileError(
+                "Data were erased while this was on its way, so it was not stored. Send it again."
+            )
         uids = [instance.sop_instance_uid for instance in parsed]
         for row in Instance.objects.filter(sop_instance_uid__in=uids).select_related("study"):
             self.known[row.sop_instance_uid] = row
@@ -348,12 +359,22 @@ class _Batch:
             reason_code=code,
             sentence=sentence[:500],
             sop_instance_uid=(parsed.sop_instance_uid or "")[:128],
+            patient=self._known_patient(parsed),
             received_at=self.now,
             received_from=self.actor.id,
             **self._stored_columns(item.sealed, key_id),
         )
         row.save(force_insert=True)
         return self._outcome(Status.QUARANTINED, parsed, code, sentence), True
+
+    def _known_patient(self, parsed: ParsedInstance | Rejection) -> Patient | None:
+        """Return whose a quarantined file says it is, where we know them; else whose study it claims to be of."""
+        if not isinstance(parsed, ParsedInstance):
+            return None
+        patient = Patient.objects.filter(**self._identity(parsed)).first()
+        if patient is None and parsed.study_instance_uid in self.studies:
+            patient = self.studies[parsed.study_instance_uid].patient
+        return None if patient is None or patient.pk in self.fresh else patient
 
     def _stored_columns(self, sealed: SealedObject, key_id: UUID) -> dict[str, Any]:
         return stored_columns(sealed, key_id, self.vault.seal(self.actor.tenant_id, sealed, key_id))

@@ -7,7 +7,7 @@ from django.db import models
 from gantry.access.public import ObjectGrant
 from gantry.foundation.models import TenantModel, parent_key
 from gantry.kernel.ids import new_uuid
-from gantry.studies.domain import PackState, ReviewState, StudyState
+from gantry.studies.domain import ErasureState, ErasureTarget, PackState, ReviewState, StudyState
 
 
 class Patient(TenantModel):
@@ -179,6 +179,8 @@ class QuarantinedInstance(TenantModel, StoredObject):
     reason_code = models.CharField(max_length=64)
     sentence = models.CharField(max_length=500)
     sop_instance_uid = models.CharField(max_length=128, blank=True)
+    #: Whose it says it is, where we know that patient: it goes when they are erased.
+    patient = parent_key("studies.Patient", null=True)
     received_at = models.DateTimeField()
     received_from = models.UUIDField()
 
@@ -189,7 +191,10 @@ class QuarantinedInstance(TenantModel, StoredObject):
                 fields=["tenant_id", "institution", "sha256", "reason_code"], name="quarantine_bytes"
             )
         ]
-        indexes = [models.Index(fields=["tenant_id", "-received_at"], name="quarantine_received")]
+        indexes = [
+            models.Index(fields=["tenant_id", "-received_at"], name="quarantine_received"),
+            models.Index(fields=["tenant_id", "patient"], name="quarantine_patient"),
+        ]
 
 
 class StudyGrant(ObjectGrant):
@@ -203,3 +208,87 @@ class StudyGrant(ObjectGrant):
                 fields=["tenant_id", "user", "permission", "content_object", "valid_until"], name="study_grant"
             )
         ]
+
+
+class LegalHold(TenantModel):
+    """That a patient or a study must not be destroyed, until somebody releases it."""
+
+    patient = parent_key("studies.Patient", null=True)
+    study = parent_key("studies.Study", null=True)
+    #: Why, and whose file number; for people of compliance.
+    reason = models.CharField(max_length=500)
+    reference = models.CharField(max_length=128, blank=True)
+    placed_by = models.UUIDField()
+    placed_at = models.DateTimeField()
+    released_by = models.UUIDField(null=True)
+    released_at = models.DateTimeField(null=True)
+    release_reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(patient__isnull=False, study__isnull=True)
+                | models.Q(patient__isnull=True, study__isnull=False),
+                name="hold_is_on_one_thing",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["tenant_id", "patient"], name="hold_patient", condition=models.Q(released_at=None)),
+            models.Index(fields=["tenant_id", "study"], name="hold_study", condition=models.Q(released_at=None)),
+        ]
+
+
+class Erasure(TenantModel):
+    """One act of destruction, from plan to certificate. Ids, counts and keys' ids: it outlives what it destroyed."""
+
+    target = models.CharField(max_length=16, choices=[(one.value, one.value) for one in ErasureTarget])
+    #: Ids of rows that will be gone, therefore no foreign keys.
+    patient_id = models.UUIDField(null=True)
+    study_ids = models.JSONField(default=list)
+    cause = models.CharField(max_length=32)
+    reference = models.CharField(max_length=128, blank=True)
+    state = models.CharField(max_length=16, default=ErasureState.PLANNED)
+    plan = models.JSONField()
+    plan_hash = models.CharField(max_length=64)
+    planned_by = models.UUIDField()
+    planned_at = models.DateTimeField()
+    confirmed_by = models.UUIDField(null=True)
+    confirmed_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    #: While it is executed: objects and keys that are still to be destroyed.
+    work = models.JSONField(default=dict)
+    clause = models.CharField(max_length=64, blank=True)
+    agreement_version = models.CharField(max_length=64, blank=True)
+    #: Why it was stopped.
+    code = models.CharField(max_length=64, blank=True)
+    sentence = models.CharField(max_length=500, blank=True)
+    certificate = models.JSONField(null=True)
+    signature = models.BinaryField(max_length=64, null=True)
+    public_key = models.BinaryField(max_length=32, null=True)
+    next_attempt_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant_id", "-planned_at"], name="erasure_planned"),
+            models.Index(fields=["tenant_id", "-started_at"], name="erasure_started"),
+            models.Index(
+                fields=["next_attempt_at"],
+                name="erasure_open",
+                condition=models.Q(state__in=[ErasureState.CONFIRMED, ErasureState.EXECUTING]),
+            ),
+        ]
+
+
+class RetentionRun(TenantModel):
+    """One run of scheduled destruction, and what came of it."""
+
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    started_by = models.UUIDField()
+    agreement_version = models.CharField(max_length=64, blank=True)
+    #: Counts by category, and what a hold kept.
+    outcome = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant_id", "-started_at"], name="retention_run_started")]

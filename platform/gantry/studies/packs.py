@@ -246,8 +246,8 @@ def _end(
     sentence: str = "",
 ) -> StoredRef | SealedObject | None:
     """Put the result into the row; returns the object that nobody needs any more, to be discarded after commit."""
-    pack = SeriesPack.objects.select_for_update().get(pk=claim.pack_id)
-    if pack.attempt != claim.attempt:
+    pack = SeriesPack.objects.select_for_update().filter(pk=claim.pack_id).first()
+    if pack is None or pack.attempt != claim.attempt:  # another took over, or the study was erased
         log.warning("pack.fenced", series_id=str(claim.series.pk), attempt=claim.attempt)
         return sealed
     replaced = _pack_ref(pack) if pack.object_id is not None else None

@@ -1,6 +1,28 @@
 """What other parts may use of studies."""
 
-from gantry.studies.domain import PackState, ReviewState, StudyState, fold_name, sum_up
+from gantry.studies.destruction.certificates import is_genuine
+from gantry.studies.destruction.execution import execute_erasure, resume_erasures
+from gantry.studies.destruction.fences import register_fence
+from gantry.studies.destruction.holds import list_holds, place_hold, release_hold
+from gantry.studies.destruction.planning import (
+    confirm_erasure,
+    find_patients,
+    get_erasure,
+    list_erasures,
+    plan_erasure,
+    withdraw_erasure,
+)
+from gantry.studies.destruction.replay import replay_erasure
+from gantry.studies.domain import (
+    ErasureCause,
+    ErasureState,
+    ErasureTarget,
+    PackState,
+    ReviewState,
+    StudyState,
+    fold_name,
+    sum_up,
+)
 from gantry.studies.events import SeriesPacked, StudyCompleted
 from gantry.studies.ingest import (
     IngestOutcome,
@@ -11,7 +33,7 @@ from gantry.studies.ingest import (
     store_batch,
     stored_columns,
 )
-from gantry.studies.models import Instance, Series, StoredObject, Study
+from gantry.studies.models import Erasure, Instance, LegalHold, Series, StoredObject, Study
 from gantry.studies.packs import (
     PackStatus,
     get_pack,
@@ -61,9 +83,14 @@ from gantry.studies.services import (
 __all__ = [
     "SERIES_PATTERNS",
     "STUDY_PATTERNS",
+    "Erasure",
+    "ErasureCause",
+    "ErasureState",
+    "ErasureTarget",
     "IngestOutcome",
     "IngestPermit",
     "Instance",
+    "LegalHold",
     "MemFile",
     "MemFileFullError",
     "OpenedInstance",
@@ -91,11 +118,18 @@ __all__ = [
     "StudyState",
     "complete_due_studies",
     "complete_study",
+    "confirm_erasure",
     "count_studies",
+    "execute_erasure",
     "filter_studies",
+    "find_patients",
     "fold_name",
+    "get_erasure",
     "get_pack",
+    "is_genuine",
     "is_result_visible",
+    "list_erasures",
+    "list_holds",
     "list_names",
     "list_object_ids",
     "list_quarantine",
@@ -106,11 +140,17 @@ __all__ = [
     "open_object",
     "open_study",
     "opened_instance",
+    "place_hold",
+    "plan_erasure",
     "refer_study",
+    "register_fence",
+    "release_hold",
+    "replay_erasure",
     "request_missing_packs",
     "request_pack",
     "require_study",
     "result_condition",
+    "resume_erasures",
     "retrieval_activity",
     "search_series",
     "search_studies",
@@ -122,5 +162,6 @@ __all__ = [
     "subject_of",
     "sum_up",
     "visible_studies",
+    "withdraw_erasure",
     "withdraw_referral",
 ]

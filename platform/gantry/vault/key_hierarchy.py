@@ -16,11 +16,12 @@ from typing import Final, NoReturn, Protocol
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.vault.errors import KeyDestroyedError, VaultCorruptError, VaultNotFoundError
-from gantry.vault.keys import Erasure, general_key_id
+from gantry.vault.keys import INSTALLATION, Deletion, Erasure, KeyReport, general_key_id
 from gantry_storage.secret import KEY_BYTES, Secret
 
 MAX_CACHE_TTL_S: Final = 60.0
@@ -40,6 +41,7 @@ class Shelf(StrEnum):
     TENANT = "tenant"
     KEYS = "keys"
     ERASED = "erased"
+    DELETIONS = "deletions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,40 @@ class HierarchicalKeyStore:
                     key_id = UUID(name)
                     entries.append(Erasure(tenant, None if key_id == tenant else key_id, destroyed_at))
             yield from sorted(entries, key=lambda erasure: erasure.destroyed_at)
+
+    def log_deletion(self, tenant_id: UUID, deletion_id: UUID, entry: bytes) -> None:
+        path = KeyPath(tenant_id, Shelf.DELETIONS, str(deletion_id))
+        with self._files.exclusive(tenant_id):
+            while not self._files.create(path, entry):
+                earlier = self._files.read(path)
+                if earlier is not None and (earlier == entry or self._files.replace(path, earlier, entry)):
+                    return
+
+    def deletions(self, tenant_id: UUID | None = None) -> Iterator[Deletion]:
+        for tenant in self._files.tenants() if tenant_id is None else [tenant_id]:
+            for name in self._files.names(tenant, Shelf.DELETIONS):
+                entry = self._files.read(KeyPath(tenant, Shelf.DELETIONS, name))
+                if entry is not None:
+                    yield Deletion(tenant, UUID(name), entry)
+
+    def describe(self, tenant_id: UUID) -> KeyReport:
+        return KeyReport(
+            kek_versions=tuple(self._kek_versions(tenant_id)),
+            keys=len(self._files.names(tenant_id, Shelf.KEYS)),
+            destroyed=len(self._files.names(tenant_id, Shelf.ERASED)),
+            is_destroyed=self._is_erased(tenant_id, tenant_id),
+        )
+
+    def sign(self, message: bytes) -> tuple[bytes, bytes]:
+        path = _key_path(INSTALLATION, general_key_id(INSTALLATION))
+        for _ in range(_ROTATION_RETRIES):
+            self.create_tenant_key(INSTALLATION)
+            record = self._files.read(path)
+            seed = None if record is None else self._open_record(path, record)
+            if seed is not None:
+                private = Ed25519PrivateKey.from_private_bytes(seed)
+                return private.sign(message), private.public_key().public_bytes_raw()
+        raise VaultCorruptError("The key that signs for the installation cannot be opened.")
 
     def _key(self, tenant_id: UUID, key_id: UUID) -> AESGCM:
         """Return the patient key, opened."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from gantry_storage.secret import Secret
@@ -23,6 +23,30 @@ class Erasure:
     tenant_id: UUID
     key_id: UUID | None
     destroyed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """One entry of the deletion log: what was destroyed, as its writer put it down."""
+
+    tenant_id: UUID
+    deletion_id: UUID
+    entry: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReport:
+    """How it stands with a tenant's keys; no key is in it."""
+
+    kek_versions: tuple[int, ...]
+    """More than one: a rotation was cut short. None: the tenant was erased, or never had a key."""
+    keys: int
+    destroyed: int
+    is_destroyed: bool
+
+
+#: Whose key signs what the installation itself says, such as certificates of erasure; no tenant has this id.
+INSTALLATION: Final = UUID(int=0)
 
 
 def general_key_id(tenant_id: UUID) -> UUID:
@@ -63,3 +87,18 @@ class KeyStore(Protocol):
 
     def erasures(self, tenant_id: UUID | None = None) -> Iterator[Erasure]:
         """Yield the erasure log, oldest first within a tenant, for one tenant or for all."""
+
+    def log_deletion(self, tenant_id: UUID, deletion_id: UUID, entry: bytes) -> None:
+        """Write an entry of the deletion log, or put a later word on the same deletion in its place."""
+
+    def deletions(self, tenant_id: UUID | None = None) -> Iterator[Deletion]:
+        """Yield the deletion log, in no order, for one tenant or for all. It outlives every key."""
+
+    def describe(self, tenant_id: UUID) -> KeyReport:
+        """Return how it stands with a tenant's keys."""
+
+    def sign(self, message: bytes) -> tuple[bytes, bytes]:
+        """Sign in the name of the installation; returns the Ed25519 signature and the public key.
+
+        The key is made at first use, wrapped like every other, and never leaves the store.
+        """

@@ -10,16 +10,19 @@ from gantry.vault.errors import (
     VaultNotFoundError,
     VaultUnavailableError,
 )
-from gantry.vault.keys import Erasure, KeyStore, general_key_id
+from gantry.vault.keys import INSTALLATION, Deletion, Erasure, KeyReport, KeyStore, general_key_id
 from gantry.vault.service import StoredRef, Vault, VaultConfig, build_vault
 from gantry_storage.objects import BlobInfo, ObjectName, ObjectStore
 from gantry_storage.sealed import SealedObject, SealedReader, SealedWriter
 from gantry_storage.secret import Secret
 
 __all__ = [
+    "INSTALLATION",
     "BlobInfo",
+    "Deletion",
     "Erasure",
     "KeyDestroyedError",
+    "KeyReport",
     "KeyStore",
     "ObjectName",
     "ObjectStore",
