@@ -115,13 +115,19 @@ class _Reader:
         return _Reader(self._raw[name])
 
     def ids(self, name: str) -> tuple[str, ...]:
-        return tuple(str(UUID(item)) for item in self.list_of(name, 64))
+        return tuple(str(UUID(_text(item))) for item in self.list_of(name, 64))
 
     def size(self) -> tuple[int, int]:
         width, height = self.reals("size", 2)
         if not (1 <= width <= MAX_SIDE_PIXELS and 1 <= height <= MAX_SIDE_PIXELS):
             raise ValueError("size")
         return int(width), int(height)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _real(value: Any, low: float, high: float) -> float:

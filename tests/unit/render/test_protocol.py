@@ -73,6 +73,11 @@ def test_a_client_message_survives_the_wire(message: protocol.ClientMessage) -> 
     assert parse_client_message(dump_message(message)) == message
 
 
+def _plane(**changes: object) -> str:
+    view = json.loads(dump_message(_SAID[3]))
+    return json.dumps({**view, "state": {**view["state"], **changes}})
+
+
 def _view(**changes: object) -> str:
     state = {"kind": "stack", "frame": 1, "size": [64, 64], **changes}
     return json.dumps({"type": "view", "view": 0, "state_id": 1, "state": state})
@@ -103,12 +108,14 @@ def _view(**changes: object) -> str:
         _view(voi={"kind": "magic"}),
         _view(kind="hologram"),
         _view(invert="yes"),
+        _plane(segments=[7]),
+        _plane(segments=["no id"]),
         json.dumps({"type": "hello", "ticket": "x" * 3000}),
         json.dumps({"type": "ping", "padding": "x" * protocol.MAX_MESSAGE_BYTES}),
     ],
 )
 def test_a_message_is_refused_when_it_is_not_what_it_must_be(text: str) -> None:
-    assert parse_client_message(_view())  # the arrangement itself is sound
+    assert parse_client_message(_view()) and parse_client_message(_plane())  # the arrangement itself is sound
     with pytest.raises(ProtocolError) as refused:
         parse_client_message(text)
     assert refused.value.code == "message.malformed"
