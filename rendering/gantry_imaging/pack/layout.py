@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantry_imaging.errors import PackError
-from gantry_imaging.pack.index import MAX_INDEX_BYTES, Chunk
+from gantry_imaging.pack.index import Chunk
+from gantry_imaging.pack.stored_index import MAX_INDEX_BYTES
 
 VERSION: Final = 1
 TAIL_BYTES: Final = 256 << 10

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantry_imaging.errors import PackError
-from gantry_imaging.pack.index import Chunk, FrameEntry, PackIndex, parse_index
+from gantry_imaging.pack.index import Chunk, FrameEntry, PackIndex
 from gantry_imaging.pack.layout import FOOTER_BYTES, TAIL_BYTES, damaged, decompress, read_footer
+from gantry_imaging.pack.stored_index import parse_index
 from gantry_imaging.volume import Volume
 
 # Compressed bytes that one thread fetches at once when a volume is loaded.

@@ -19,9 +19,10 @@ from gantry_imaging.decode import NATIVE, decode_frames
 from gantry_imaging.errors import DecodeError, GeometryError, ImagingError, PackError
 from gantry_imaging.modality import to_modality_units
 from gantry_imaging.pack.describe import SeriesFacts, add_values, describe_frame, describe_series, sample_values
-from gantry_imaging.pack.index import MAX_FRAMES, BrickIndex, Chunk, FrameEntry, PackIndex, write_index
+from gantry_imaging.pack.index import BrickIndex, Chunk, FrameEntry, PackIndex
 from gantry_imaging.pack.layout import HEADER, compress, write_footer
 from gantry_imaging.pack.pyramid import Bricks, Pyramid, add_pairs, narrowed, tile_ranges
+from gantry_imaging.pack.stored_index import MAX_FRAMES, write_index
 from gantry_imaging.part10 import DEFAULT_LIMITS, Limits, Source, open_file
 from gantry_imaging.planes import read_slice_headers
 from gantry_imaging.series import SeriesGeometry, SliceHeader, examine_geometry, sort_slices

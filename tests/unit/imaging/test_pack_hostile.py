@@ -19,8 +19,8 @@ from pydicom.dataset import FileMetaDataset
 
 from gantry_imaging.errors import PackError
 from gantry_imaging.pack import FrameEntry, Pack, write_pack
-from gantry_imaging.pack.index import _READERS, MAX_INDEX_BYTES
 from gantry_imaging.pack.layout import FOOTER_BYTES, read_footer, write_footer
+from gantry_imaging.pack.stored_index import _READERS, MAX_INDEX_BYTES
 from pack_bytes import MemoryPack, instances
 
 
