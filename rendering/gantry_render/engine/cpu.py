@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantry_imaging.volume import Volume
-from gantry_render.engine import raycast
+from gantry_render.engine import project, raycast, rays
 from gantry_render.engine.bricks import (
     Bricks,
     build_bricks,
@@ -305,7 +305,7 @@ class CpuVolume:
         flat, shape, bricks = plain(grid.voxels), grid.voxels.shape, bound.shape
         bounds = bound.reshape(-1), other.reshape(-1)
         in_bands(
-            lambda first, beyond: raycast.project_band(
+            lambda first, beyond: project.project_band(
                 flat, shape, *bounds, bricks, *enclosed, *numbers, first, beyond, values
             ),
             height,
@@ -336,7 +336,7 @@ class CpuVolume:
 
 
 def _see(scene: Scene, grid: _Grid) -> tuple[NDArray[np.float32], float, float]:
-    """Return a camera's rays in voxel indices, as `raycast` lists them, with spread and near depth.
+    """Return a camera's rays in voxel indices, as `rays` lists them, with spread and near depth.
 
     Spread is the square of what a unit across adds to a ray's direction; 0 for parallel rays, whose near depth is
     far behind the eye.
@@ -346,19 +346,19 @@ def _see(scene: Scene, grid: _Grid) -> tuple[NDArray[np.float32], float, float]:
     half = camera.half_height()
     turn = grid.ijk_from_lps[:3, :3]
     view = np.zeros((10, 3))
-    view[raycast.ORIGIN] = turn @ np.asarray(camera.position_lps_mm) + grid.ijk_from_lps[:3, 3]
-    view[raycast.TOWARDS] = turn @ forward
+    view[rays.ORIGIN] = turn @ np.asarray(camera.position_lps_mm) + grid.ijk_from_lps[:3, 3]
+    view[rays.TOWARDS] = turn @ forward
     parallel = camera.parallel_scale_mm is not None
-    across = raycast.ORIGIN_X if parallel else raycast.TOWARDS_X
+    across = rays.ORIGIN_X if parallel else rays.TOWARDS_X
     view[across], view[across + 1] = half * (turn @ right), half * (turn @ up)
     sides = np.array(grid.voxels.shape[::-1], np.float64)
-    view[raycast.LOW], view[raycast.HIGH] = -0.5, sides - 0.5
+    view[rays.LOW], view[rays.HIGH] = -0.5, sides - 0.5
     if scene.crop is not None:
         corners = (np.array([scene.crop.low_ijk, scene.crop.high_ijk]) + 0.5) / grid.stride - 0.5
-        view[raycast.LOW], view[raycast.HIGH] = np.clip(corners, -0.5, sides - 0.5)
+        view[rays.LOW], view[rays.HIGH] = np.clip(corners, -0.5, sides - 0.5)
     last = sides - 1 - _INSIDE
-    view[raycast.SAMPLED_LOW] = np.clip(view[raycast.LOW], 0.0, last)
-    view[raycast.SAMPLED_HIGH] = np.clip(view[raycast.HIGH], 0.0, last)
+    view[rays.SAMPLED_LOW] = np.clip(view[rays.LOW], 0.0, last)
+    view[rays.SAMPLED_HIGH] = np.clip(view[rays.HIGH], 0.0, last)
     return view.astype(np.float32), 0.0 if parallel else half * half, -1e6 if parallel else 1e-3
 
 
