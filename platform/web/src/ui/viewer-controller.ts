@@ -41,7 +41,6 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   readonly layout: LayoutStore;
   readonly overlays: OverlayStore;
   readonly cine: Cine;
-  readonly loaded = new Map<string, Loaded>();
   isAiHidden = false;
   opacity = Number(localStorage.getItem(OPACITY) ?? 1);
   hiddenIds: ReadonlySet<string> = new Set();
@@ -57,7 +56,8 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   #page: ViewerPageParts;
   #pool: ConnectionPool;
   #views: CellView[] = [];
-  #followed = new Set<RenderConnection>();
+  #followed = new Map<string, RenderConnection>();
+  #fetched = new Map<string, Loaded>();
 
   constructor(page: ViewerPageParts) {
     this.#page = page;
@@ -125,11 +125,22 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   connectionOf(series: Series | null): RenderConnection | null {
     if (!series) return null;
     const connection = this.#pool.get(series);
-    if (!this.#followed.has(connection)) {
-      this.#followed.add(connection);
+    if (!this.#followed.has(series.series_instance_uid)) {
+      this.#followed.set(series.series_instance_uid, connection);
       connection.addEventListener("change", () => this.#page.requestUpdate());
     }
     return connection;
+  }
+
+  /** How much of each series is here: decoded in the pod, or fetched one by one where there is none. */
+  get loaded(): Map<string, Loaded> {
+    const all = new Map(this.#fetched);
+    for (const [uid, { welcome, progress }] of this.#followed) {
+      if (!welcome || !progress) continue;
+      const loaded = progress.loaded.reduce((sum, [first, beyond]) => sum + beyond - first, 0);
+      all.set(uid, { loaded, total: welcome.frames.length });
+    }
+    return all;
   }
 
   offerOf(series: Series | null): VolumeOffer {
@@ -306,7 +317,7 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   }
 
   loadedChanged(seriesUid: string, loaded: number, total: number): void {
-    this.loaded.set(seriesUid, { loaded, total });
+    this.#fetched.set(seriesUid, { loaded, total });
     this.#page.requestUpdate();
   }
 

@@ -222,7 +222,7 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
       .shownUids=${layout.cells.map(({ seriesUid }) => seriesUid)}
       .active=${layout.active}
       .findings=${counts}
-      .loaded=${new Map(viewer.loaded)}
+      .loaded=${viewer.loaded}
       .canDrag=${!viewer.isPhone}
       @series-change=${(event: CustomEvent<Series>) => viewer.openSeries(event.detail)}
     ></gantry-series-rail>`;

@@ -295,10 +295,8 @@ export class Viewport extends LitElement implements SceneHost {
   #tellNews(): void {
     if (!this.isConnected) return;
     const status = this.#scene.status();
-    this.#announce("loaded", "loaded-change", {
-      loaded: status.loaded.filter(Boolean).length,
-      total: status.count,
-    });
+    const loaded = status.loaded.filter(Boolean).length;
+    if (this.mode === "stack") this.#announce("loaded", "loaded-change", { loaded, total: status.count });
     this.#announce("plane", "plane-change", this.#scene.plane());
     const view = JSON.stringify(this.view);
     if (this.#announced.view !== view) this.#announceView();
