@@ -124,8 +124,8 @@ def parse_line(line: bytes) -> LedgerEvent:
     content = json.loads(line)
     if content["v"] != LINE_VERSION:
         raise ValueError(f"line version {content['v']}")
-    texts = {name: content.get(key, "") for key, name in _TEXTS.items()}
-    ids = {name: UUID(content[key]) if key in content else None for key, name in _IDS.items()}
+    texts: dict[str, Any] = {name: content.get(key, "") for key, name in _TEXTS.items()}
+    ids: dict[str, Any] = {name: UUID(content[key]) if key in content else None for key, name in _IDS.items()}
     return LedgerEvent(
         log=UUID(content["log"]),
         index=content["index"],
