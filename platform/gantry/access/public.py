@@ -16,9 +16,18 @@ from gantry.access.domain import (
     may,
     may_administer,
 )
-from gantry.access.models import GRANT_IN_TIME, ObjectGrant
+from gantry.access.models import GRANT_IN_TIME, CareTeam, ObjectGrant, TeamGrant
 from gantry.access.policies import require_permission
-from gantry.access.services import filter_granted, grant, has_grant, list_grants, withdraw
+from gantry.access.services import (
+    Granted,
+    grant,
+    grant_to_team,
+    list_granted,
+    list_grants,
+    list_team_grants,
+    withdraw,
+)
+from gantry.access.teams import create_team, list_teams, update_team
 
 __all__ = [
     "ADMINISTRATION",
@@ -33,14 +42,21 @@ __all__ = [
     "SCOPE_ADMINISTRATION",
     "SEES_REJECTED",
     "SEES_UNREVIEWED",
+    "CareTeam",
+    "Granted",
     "ObjectGrant",
-    "filter_granted",
+    "TeamGrant",
+    "create_team",
     "grant",
-    "has_grant",
+    "grant_to_team",
     "is_in_scopes",
+    "list_granted",
     "list_grants",
+    "list_team_grants",
+    "list_teams",
     "may",
     "may_administer",
     "require_permission",
+    "update_team",
     "withdraw",
 ]

@@ -2,8 +2,10 @@
 
 from django.urls import path
 
+from gantry.access.api import views as access
 from gantry.analyses.api import views as analyses
 from gantry.analyses.api.stream import inference_events
+from gantry.studies.api import granting
 from gantry.studies.api import views as studies
 from gantry.viewing.api import views as viewing
 
@@ -24,4 +26,28 @@ urlpatterns = [
     path("inference/<uuid:analysis_id>/events", inference_events),
     path("findings/<uuid:finding_id>/contours", analyses.ContoursView.as_view()),
     path("findings/<uuid:finding_id>/review", analyses.ReviewView.as_view()),
+    # Grants and emergency access
+    path("studies/<uuid:study_id>/grants", granting.GrantsView.as_view()),
+    path("studies/<uuid:study_id>/grants/<uuid:grant_id>", granting.GrantView.as_view()),
+    path("emergencies", granting.EmergenciesView.as_view()),
+    path("emergencies/<uuid:emergency_id>", granting.EmergencyView.as_view()),
+    path("emergencies/<uuid:emergency_id>/review", granting.EmergencyReviewView.as_view()),
+    # Administration
+    path("tenant", access.TenantView.as_view()),
+    path("access-matrix", access.AccessMatrixView.as_view()),
+    path("members", access.MembersView.as_view()),
+    path("members/<uuid:member_id>", access.MemberView.as_view()),
+    path("institutions", access.InstitutionsView.as_view()),
+    path("institutions/<uuid:institution_id>", access.InstitutionView.as_view()),
+    path("networks", access.NetworksView.as_view()),
+    path("accounts", access.AccountsView.as_view()),
+    path("accounts/<uuid:account_id>", access.AccountView.as_view()),
+    path("accounts/<uuid:account_id>/tokens", access.TokensView.as_view()),
+    path("accounts/<uuid:account_id>/tokens/<uuid:token_id>", access.TokenView.as_view()),
+    path("accounts/<uuid:account_id>/tokens/<uuid:token_id>/rotation", access.TokenRotationView.as_view()),
+    path("care-teams", access.CareTeamsView.as_view()),
+    path("care-teams/<uuid:team_id>", access.CareTeamView.as_view()),
+    path("support-sessions", access.SupportSessionsView.as_view()),
+    path("support-sessions/<uuid:support_id>", access.SupportSessionView.as_view()),
+    path("support-sessions/<uuid:support_id>/consent", access.SupportConsentView.as_view()),
 ]

@@ -21,6 +21,7 @@ Coverage = tuple[str, ...] | NONE
 
 _FORM = NONE("A form without patient data; sending it is what is recorded.")
 _ABOUT_ONESELF = NONE("Tells people about themselves and their organisation; holds no patient data.")
+_SETTINGS = NONE("The organisation's own settings; holds no patient data.")
 _SHELL = NONE("A page without patient data: its scripts fetch everything by REST, which records.")
 _OPERATION = NONE("Tells machines whether the process works; holds no data of any tenant.")
 _IN_SESSION = NONE("Within a viewing session whose opening was recorded (series.rendered).")
@@ -79,6 +80,37 @@ ROUTES: dict[tuple[str, str], Coverage] = {
     ("GET", "t/{tenant}/api/v1/inference/{analysis_id}/events"): ("ai_results.shown",),
     ("GET", "t/{tenant}/api/v1/findings/{finding_id}/contours"): ("ai_results.shown",),
     ("POST", "t/{tenant}/api/v1/findings/{finding_id}/review"): ("finding.accept", "finding.reject", "finding.reopen"),
+    # Grants and emergency access
+    ("GET", "t/{tenant}/api/v1/studies/{study_id}/grants"): ("grants.listed",),
+    ("POST", "t/{tenant}/api/v1/studies/{study_id}/grants"): ("study.shared",),
+    ("DELETE", "t/{tenant}/api/v1/studies/{study_id}/grants/{grant_id}"): ("grant.withdrawn",),
+    ("GET", "t/{tenant}/api/v1/emergencies"): ("emergencies.listed",),
+    ("POST", "t/{tenant}/api/v1/emergencies"): ("emergency.opened",),
+    ("DELETE", "t/{tenant}/api/v1/emergencies/{emergency_id}"): ("emergency.ended",),
+    ("POST", "t/{tenant}/api/v1/emergencies/{emergency_id}/review"): ("emergency.reviewed",),
+    # Administration
+    ("GET", "t/{tenant}/api/v1/tenant"): _SETTINGS,
+    ("GET", "t/{tenant}/api/v1/access-matrix"): _SETTINGS,
+    ("GET", "t/{tenant}/api/v1/members"): _SETTINGS,
+    ("POST", "t/{tenant}/api/v1/members"): ("member.added",),
+    ("PATCH", "t/{tenant}/api/v1/members/{member_id}"): ("member.changed", "member.ended"),
+    ("GET", "t/{tenant}/api/v1/institutions"): _SETTINGS,
+    ("POST", "t/{tenant}/api/v1/institutions"): ("institution.created",),
+    ("PATCH", "t/{tenant}/api/v1/institutions/{institution_id}"): ("institution.changed",),
+    ("GET", "t/{tenant}/api/v1/networks"): _SETTINGS,
+    ("PUT", "t/{tenant}/api/v1/networks"): ("networks.changed",),
+    ("GET", "t/{tenant}/api/v1/accounts"): _SETTINGS,
+    ("POST", "t/{tenant}/api/v1/accounts"): ("account.created",),
+    ("DELETE", "t/{tenant}/api/v1/accounts/{account_id}"): ("account.ended",),
+    ("POST", "t/{tenant}/api/v1/accounts/{account_id}/tokens"): ("token.issued",),
+    ("DELETE", "t/{tenant}/api/v1/accounts/{account_id}/tokens/{token_id}"): ("token.revoked",),
+    ("POST", "t/{tenant}/api/v1/accounts/{account_id}/tokens/{token_id}/rotation"): ("token.rotated",),
+    ("GET", "t/{tenant}/api/v1/care-teams"): _SETTINGS,
+    ("POST", "t/{tenant}/api/v1/care-teams"): ("care_team.created",),
+    ("PATCH", "t/{tenant}/api/v1/care-teams/{team_id}"): ("care_team.changed",),
+    ("GET", "t/{tenant}/api/v1/support-sessions"): _SETTINGS,
+    ("DELETE", "t/{tenant}/api/v1/support-sessions/{support_id}"): ("support.ended",),
+    ("PUT", "t/{tenant}/api/v1/support-sessions/{support_id}/consent"): ("support.consented",),
 }
 
 _STUDY = "/studies/{study}"

@@ -18,7 +18,7 @@ from gantry.analyses.public import list_open_analyses, requeue_analysis, sweep_o
 from gantry.foundation.scope import tenant_scope
 from gantry.identity.public import end_idle_sessions
 from gantry.kernel.actor import system_actor
-from gantry.studies.public import complete_due_studies, request_missing_packs
+from gantry.studies.public import complete_due_studies, end_due_emergencies, request_missing_packs
 from gantry.tenancy.public import list_tenant_ids
 from gantry.vault.public import get_vault
 from gantry.viewing.public import forget_render_sessions
@@ -30,12 +30,18 @@ _QUEUES = {"default": 2, "packs": 1, "analyses": 1}
 _QUIET_TICK_S, _REAPER_TICK_S, _STALLED_TICK_S, _PACKS_TICK_S = 0.5, 5.0, 10.0, 60.0
 _STALLED_AFTER_S = 25.0
 _SESSIONS_TICK_S = 30.0
+#: Access ends by the grant's own date; this writes down that it did.
+_EMERGENCY_TICK_S = 5.0
 #: No request or analysis lasts this long, so what nobody refers to by then was left by a crash.
 ORPHAN_AGE_S, _SWEEP_TICK_S = 6 * 3600, 3600.0
 
 
 def _complete_quiet_studies() -> None:
     complete_due_studies()
+
+
+def _end_emergencies() -> None:
+    end_due_emergencies()
 
 
 def _requeue_orphans() -> None:
@@ -117,6 +123,7 @@ async def run_worker() -> None:
         ]
         tasks += [
             asyncio.create_task(_every(_QUIET_TICK_S, "quiet", _in_thread(_complete_quiet_studies))),
+            asyncio.create_task(_every(_EMERGENCY_TICK_S, "emergencies", _in_thread(_end_emergencies))),
             asyncio.create_task(_every(_REAPER_TICK_S, "reaper", _in_thread(_requeue_orphans))),
             asyncio.create_task(_every(_PACKS_TICK_S, "packs", _in_thread(_request_packs))),
             asyncio.create_task(_every(_SESSIONS_TICK_S, "sessions", _in_thread(end_idle_sessions))),

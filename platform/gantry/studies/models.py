@@ -8,6 +8,32 @@ from gantry.access.public import ObjectGrant
 from gantry.foundation.models import TenantModel, parent_key
 from gantry.kernel.ids import new_uuid
 from gantry.studies.domain import ErasureState, ErasureTarget, PackState, ReviewState, StudyState
+from gantry.studies.granting.models import (
+    Emergency,
+    EmergencyAttempt,
+    PatientGrant,
+    PatientTeamGrant,
+    StudyTeamGrant,
+)
+
+__all__ = [
+    "Emergency",
+    "EmergencyAttempt",
+    "Erasure",
+    "Instance",
+    "LegalHold",
+    "Patient",
+    "PatientGrant",
+    "PatientTeamGrant",
+    "QuarantinedInstance",
+    "RetentionRun",
+    "Series",
+    "SeriesPack",
+    "StoredObject",
+    "Study",
+    "StudyGrant",
+    "StudyTeamGrant",
+]
 
 
 class Patient(TenantModel):
@@ -29,6 +55,7 @@ class Patient(TenantModel):
     pseudonym = models.UUIDField(default=new_uuid)
 
     class Meta:
+        permissions = (("see_patient", "See a patient's studies that were shared or opened in an emergency"),)
         constraints = [models.UniqueConstraint(fields=["tenant_id", "issuer", "patient_id"], name="patient_identity")]
         indexes = [models.Index(fields=["tenant_id", "name_folded"], name="patient_name")]
 
@@ -198,16 +225,17 @@ class QuarantinedInstance(TenantModel, StoredObject):
 
 
 class StudyGrant(ObjectGrant):
-    """A referral: one person may see one study until a date."""
+    """One person may see one study until a date: it was referred to them, or shared."""
 
     content_object = parent_key("studies.Study")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(  # With the date: one that ran out is invisible and must not stand in the way of a new one.
-                fields=["tenant_id", "user", "permission", "content_object", "valid_until"], name="study_grant"
+                fields=["tenant_id", "user", "permission", "content_object", "kind", "valid_until"], name="study_grant"
             )
         ]
+        indexes = [models.Index(fields=["tenant_id", "content_object"], name="study_grant_object")]
 
 
 class LegalHold(TenantModel):

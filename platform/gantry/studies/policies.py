@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from django.db.models import Q, QuerySet
 
-from gantry.access.public import NEEDS_GRANT, SEES_REJECTED, SEES_UNREVIEWED, filter_granted, has_grant
+from gantry.access.public import NEEDS_GRANT, SEES_REJECTED, SEES_UNREVIEWED, Granted, list_granted
 from gantry.agreements.public import require
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import Clock
@@ -15,19 +15,46 @@ from gantry.kernel.errors import NotFoundError
 from gantry.kernel.ids import InstitutionId, StudyId
 from gantry.kernel.vocabulary import Activity, DataCategory, GrantKind
 from gantry.studies.domain import ReviewState
-from gantry.studies.models import Series, Study, StudyGrant
+from gantry.studies.models import PatientGrant, PatientTeamGrant, Series, Study, StudyGrant, StudyTeamGrant
 
-SEE_STUDY = "see_study"
+SEE_STUDY, SEE_PATIENT = "see_study", "see_patient"
+#: Every table that says that somebody may see something, those of studies and those of whole patients.
+STUDY_GRANTS = (StudyGrant, StudyTeamGrant)
+PATIENT_GRANTS = (PatientGrant, PatientTeamGrant)
 
 
 def visible_studies(actor: Actor) -> QuerySet[Study]:
     """Return the studies an actor may know of; counting anything else would give it away."""
     studies = Study.objects.all()
-    if actor.institutions is not None:
-        studies = studies.filter(institution_id__in=actor.institutions)
-    if actor.role in NEEDS_GRANT:
-        studies = filter_granted(StudyGrant, studies, user_id=actor.user_id, codename=SEE_STUDY)
-    return studies
+    if not needs_grants(actor):
+        return studies
+    grants = list_granted((*STUDY_GRANTS, *PATIENT_GRANTS), user_id=actor.user_id)
+    seen = Q(pk__in=[one.object_id for one in grants if one.table in STUDY_GRANTS])
+    seen |= Q(patient_id__in=[one.object_id for one in grants if one.table in PATIENT_GRANTS])
+    if actor.role not in NEEDS_GRANT:
+        # A grant reaches across the institutions of the tenant: that is what it is for.
+        seen |= Q(institution_id__in=actor.institutions or ())
+    return studies.filter(seen)
+
+
+def needs_grants(actor: Actor) -> bool:
+    """Tell whether some of the tenant's studies are seen by this actor through grants alone."""
+    return actor.role in NEEDS_GRANT or actor.institutions is not None
+
+
+def find_grant(actor: Actor, study: Study) -> Granted | None:
+    """Return by what grant an actor sees a study, where role and institutions alone do not show it to them.
+
+    A grant that somebody gave counts before breaking the glass: no emergency is needed for what is one's own.
+    """
+    if actor.role not in NEEDS_GRANT and not actor.is_confined_from(InstitutionId(study.institution_id)):
+        return None
+    held = list_granted((*STUDY_GRANTS, *PATIENT_GRANTS), user_id=actor.user_id)
+    grants = sorted(
+        (one for one in held if one.object_id == (study.pk if one.table in STUDY_GRANTS else study.patient_id)),
+        key=lambda one: (one.kind is GrantKind.BREAK_GLASS, -one.until.timestamp()),
+    )
+    return grants[0] if grants else None
 
 
 def result_condition(actor: Actor, field: str = "review") -> Q:
@@ -71,16 +98,14 @@ def is_result_visible(actor: Actor, review: str) -> bool:
 
 def subject_of(study: Study, actor: Actor, category: DataCategory, *, review: str = ReviewState.NONE) -> Subject:
     """Load what the gate must know of a study, for this actor."""
-    granted = actor.role in NEEDS_GRANT and has_grant(
-        StudyGrant, user_id=actor.user_id, target=study, codename=SEE_STUDY
-    )
+    granted = find_grant(actor, study)
     return Subject(
         tenant_id=actor.tenant_id,
         category=category,
         study_id=StudyId(study.pk),
         institution_id=InstitutionId(study.institution_id),
         patient_pseudonym=study.patient.pseudonym,
-        granted_by=GrantKind.REFERRAL if granted else None,
+        granted_by=granted.kind if granted else None,
         is_withheld=not is_result_visible(actor, review),
     )
 

@@ -24,6 +24,16 @@ from gantry.studies.domain import (
     sum_up,
 )
 from gantry.studies.events import SeriesPacked, StudyCompleted
+from gantry.studies.granting.domain import EmergencyReason, GrantScope, ReviewVerdict
+from gantry.studies.granting.emergency import (
+    Sought,
+    break_glass,
+    end_due_emergencies,
+    end_emergency,
+    list_emergencies,
+    review_emergency,
+)
+from gantry.studies.granting.services import list_study_grants, share_study, withdraw_grant
 from gantry.studies.ingest import (
     IngestOutcome,
     IngestPermit,
@@ -43,7 +53,14 @@ from gantry.studies.packs import (
 from gantry.studies.parsing.memfile import MemFile, MemFileFullError
 from gantry.studies.parsing.model import ParsedInstance, Rejection
 from gantry.studies.parsing.pool import ParserPool, ParserUnavailableError
-from gantry.studies.policies import is_result_visible, require_study, result_condition, subject_of, visible_studies
+from gantry.studies.policies import (
+    find_grant,
+    is_result_visible,
+    require_study,
+    result_condition,
+    subject_of,
+    visible_studies,
+)
 from gantry.studies.reading import (
     SERIES_PATTERNS,
     STUDY_PATTERNS,
@@ -83,10 +100,12 @@ from gantry.studies.services import (
 __all__ = [
     "SERIES_PATTERNS",
     "STUDY_PATTERNS",
+    "EmergencyReason",
     "Erasure",
     "ErasureCause",
     "ErasureState",
     "ErasureTarget",
+    "GrantScope",
     "IngestOutcome",
     "IngestPermit",
     "Instance",
@@ -107,27 +126,34 @@ __all__ = [
     "Rejection",
     "ResultObject",
     "ReviewState",
+    "ReviewVerdict",
     "Series",
     "SeriesFilter",
     "SeriesPacked",
+    "Sought",
     "Status",
     "StoredObject",
     "Study",
     "StudyCompleted",
     "StudyFilter",
     "StudyState",
+    "break_glass",
     "complete_due_studies",
     "complete_study",
     "confirm_erasure",
     "count_studies",
+    "end_due_emergencies",
+    "end_emergency",
     "execute_erasure",
     "filter_studies",
+    "find_grant",
     "find_patients",
     "fold_name",
     "get_erasure",
     "get_pack",
     "is_genuine",
     "is_result_visible",
+    "list_emergencies",
     "list_erasures",
     "list_holds",
     "list_names",
@@ -135,6 +161,7 @@ __all__ = [
     "list_quarantine",
     "list_referrals",
     "list_referred",
+    "list_study_grants",
     "open_ingest",
     "open_instances",
     "open_object",
@@ -152,9 +179,11 @@ __all__ = [
     "result_condition",
     "resume_erasures",
     "retrieval_activity",
+    "review_emergency",
     "search_series",
     "search_studies",
     "set_result_review",
+    "share_study",
     "store_batch",
     "store_results",
     "stored_columns",
@@ -163,5 +192,6 @@ __all__ = [
     "sum_up",
     "visible_studies",
     "withdraw_erasure",
+    "withdraw_grant",
     "withdraw_referral",
 ]

@@ -17,7 +17,7 @@ from gantry.foundation.scope import atomic_service
 from gantry.kernel.actor import Actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.errors import NotFoundError
-from gantry.kernel.vocabulary import Activity, ActorKind, DataCategory
+from gantry.kernel.vocabulary import Activity, ActorKind, DataCategory, GrantKind
 from gantry.studies.domain import fold_name
 from gantry.studies.errors import ObjectUnavailableError
 from gantry.studies.models import Instance, QuarantinedInstance, Series, StoredObject, Study, StudyGrant
@@ -169,7 +169,7 @@ def filter_studies(actor: Actor, wanted: StudyFilter) -> QuerySet[Study]:
     if wanted.review_states:
         studies = studies.filter(review_condition(actor, wanted.review_states))
     if wanted.referred_only:
-        studies = studies.filter(pk__in=StudyGrant.objects.values("content_object_id"))
+        studies = studies.filter(pk__in=StudyGrant.objects.filter(kind=GrantKind.REFERRAL).values("content_object_id"))
     for name, pattern in wanted.patterns.items():
         studies = studies.filter(_matches(STUDY_PATTERNS[name], pattern))
     if wanted.study_ids is not None:

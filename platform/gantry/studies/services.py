@@ -19,7 +19,7 @@ from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
 from gantry.kernel.errors import NotFoundError
 from gantry.kernel.ids import TenantId
-from gantry.kernel.vocabulary import Activity, DataCategory, Role
+from gantry.kernel.vocabulary import Activity, DataCategory, GrantKind, Role
 from gantry.studies.domain import ReviewState, StudyState, fold_name
 from gantry.studies.errors import ReferralError
 from gantry.studies.events import ReferralChanged, ResultsChanged, StudyCompleted
@@ -164,7 +164,7 @@ def refer_study(
 def withdraw_referral(*, actor: Actor, study_id: UUID, referral_id: UUID, clock: Clock = SYSTEM_CLOCK) -> None:
     """End a referral at once."""
     study, subject, decision = _require_referable(actor, study_id, clock)
-    row = next((one for one in list_grants(StudyGrant, study) if one.pk == referral_id), None)
+    row = next((one for one in list_grants(StudyGrant, study, kind=GrantKind.REFERRAL) if one.pk == referral_id), None)
     if row is None:
         raise NotFoundError
     withdraw(StudyGrant, user_id=row.user_id, target=study, codename=SEE_STUDY)
@@ -193,7 +193,7 @@ def list_referrals(*, study: Study) -> tuple[list[Referral], list[ReferralCandid
 
     To be called with a study that a service has opened.
     """
-    rows = list_grants(StudyGrant, study)
+    rows = list_grants(StudyGrant, study, kind=GrantKind.REFERRAL)
     members = list_members(role=Role.REFERRER)
     names = list_names([row.user_id for row in rows] + [member.user_id for member in members])
     referrals = [Referral(row.pk, row.user_id, names.get(row.user_id, ""), row.valid_until, row.reason) for row in rows]
@@ -212,9 +212,8 @@ def list_referred(study_ids: Iterable[UUID]) -> set[UUID]:
 
     To be called inside a service that has decided about these studies.
     """
-    return set(
-        StudyGrant.objects.filter(content_object_id__in=list(study_ids)).values_list("content_object_id", flat=True)
-    )
+    referrals = StudyGrant.objects.filter(content_object_id__in=list(study_ids), kind=GrantKind.REFERRAL)
+    return set(referrals.values_list("content_object_id", flat=True))
 
 
 _TITLES = frozenset({"dr", "prof", "md", "mr", "mrs", "ms", "med", "phd"})

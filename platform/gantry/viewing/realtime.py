@@ -19,7 +19,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from gantry.foundation.boundary import record_refusal
-from gantry.foundation.outbox import Cursor, get_cursor, group_name, list_events_after
+from gantry.foundation.outbox import COMPLIANCE, Cursor, get_cursor, group_name, list_events_after
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.foundation.threads import in_thread
 from gantry.identity.public import is_session_alive, peer_address, resolve_session
@@ -235,6 +235,8 @@ class EventsConsumer(AsyncWebsocketConsumer):
             events = list_events_after(subscription.stream, seq=subscription.seq)
             if not events:
                 return []
+            if subscription.stream == COMPLIANCE:  # names no study; who may follow it hears all of it
+                return [(event.seq, event.name, event.data) for event in events]
             wanted = {UUID(event.data["study_id"]) for event in events}
             visible = visible_study_ids(actor=self.actor, study_ids=wanted)
             return [

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from gantry.access.public import NEEDS_GRANT
+from gantry.access.public import NEEDS_GRANT, Granted
 from gantry.analyses.public import Analysis, AnalysisChanged, FindingReviewed
 from gantry.kernel.actor import Actor
+from gantry.kernel.vocabulary import GrantKind
 from gantry.studies.public import (
     Instance,
     OpenedStudy,
@@ -114,6 +115,15 @@ def study_row(
         "received_at": study.received_at,
         "is_referred": is_referred,
         "newer_instances": stale,
+    }
+
+
+def access_row(granted: Granted | None) -> dict[str, Any]:
+    """Return by what a reader sees a study: their role and hospital, or a grant; an emergency is shown as one."""
+    return {
+        "granted_by": granted.kind if granted else None,
+        "until": granted.until if granted else None,
+        "is_emergency": granted is not None and granted.kind is GrantKind.BREAK_GLASS,
     }
 
 

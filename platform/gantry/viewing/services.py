@@ -6,24 +6,25 @@ import dataclasses
 from typing import Any
 from uuid import UUID
 
-from gantry.access.public import NEEDS_GRANT
+from gantry.access.public import NEEDS_GRANT, require_permission
 from gantry.agreements.public import require
 from gantry.analyses.public import latest_analyses, latest_state
-from gantry.foundation.outbox import WORKLIST, Cursor, get_cursor, study_stream
+from gantry.foundation.outbox import COMPLIANCE, WORKLIST, Cursor, get_cursor, study_stream
 from gantry.foundation.scope import atomic_service
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Refused
-from gantry.kernel.vocabulary import Activity, DataCategory
+from gantry.kernel.vocabulary import Activity, AdminPermission, DataCategory
 from gantry.studies.public import (
     StudyFilter,
+    find_grant,
     list_referrals,
     list_referred,
     open_study,
     search_studies,
     visible_studies,
 )
-from gantry.viewing.rows import study_detail, study_row
+from gantry.viewing.rows import access_row, study_detail, study_row
 
 
 def cursor_row(cursor: Cursor) -> dict[str, Any]:
@@ -86,6 +87,7 @@ def open_study_detail(
     referrals, candidates = list_referrals(study=opened.study) if is_staff else ([], [])
     return {
         **study_detail(actor, opened, latest, referrals, candidates, dicomweb_url),
+        "access": access_row(find_grant(actor, opened.study)),
         "cursor": cursor_row(cursor),
     }
 
@@ -94,11 +96,16 @@ def open_study_detail(
 def follow(*, actor: Actor, stream: str) -> bool:
     """Tell whether a stream is there for an actor to listen to: the worklist, or a study they may know of.
 
+    What compliance officers and administrators hear of is no patient data, so no agreement is asked.
+
     Raises
     ------
     Refused
         The gate lets them find nothing at all.
     """
+    if stream == COMPLIANCE:
+        require_permission(actor, AdminPermission.GRANT_REVIEW)
+        return True
     require(actor=actor, activity=Activity.FIND, subject=Subject(actor.tenant_id, DataCategory.IDENTIFYING_METADATA))
     if stream == WORKLIST:
         return True
