@@ -15,15 +15,16 @@ import structlog
 from django.db import Error as DatabaseError
 from django.db.models import Exists, OuterRef, Q
 
-from gantry.agreements.public import require
+from gantry.agreements.public import decide, require
 from gantry.audit.public import Entry, Kind, Outcome, record
 from gantry.foundation.boundary import record_refusal
 from gantry.foundation.jobs import job
 from gantry.foundation.outbox import emit, study_stream
 from gantry.foundation.scope import atomic_service, current_scope, unit_of_work
-from gantry.kernel.actor import Actor, Subject
+from gantry.kernel.actor import Actor, Subject, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
+from gantry.kernel.ids import TenantId
 from gantry.kernel.vocabulary import Activity, DataCategory
 from gantry.studies.domain import PackState, StudyState
 from gantry.studies.events import SeriesPacked
@@ -105,7 +106,8 @@ def request_pack(*, series_id: UUID, clock: Clock = SYSTEM_CLOCK) -> PackState:
     """See to it that a series has a pack of all its instances, and return how that stands.
 
     Called by services that have decided: whether the pack may be written, the gate is asked by the job. Asking again
-    changes nothing while one is being written; what failed, or was refused by an agreement, is tried again.
+    changes nothing while one is being written; what failed is tried again, and what the gate refused once it no longer
+    does.
     """
     series = Series.objects.get(pk=series_id)
     SeriesPack.objects.bulk_create(
@@ -126,7 +128,17 @@ def _is_due(pack: SeriesPack, series: Series, clock: Clock) -> bool:
         return pack.requested_at <= clock.now() - _LOST_AFTER
     if pack.number_of_instances != series.number_of_instances:
         return True
-    return pack.state == PackState.FAILED or (pack.state == PackState.REFUSED and pack.code.startswith(_GATE_CODES))
+    if pack.state == PackState.REFUSED and pack.code.startswith(_GATE_CODES):
+        return _may_be_written(series, clock)
+    return pack.state == PackState.FAILED
+
+
+def _may_be_written(series: Series, clock: Clock) -> bool:
+    """Tell whether the gate would let the worker write a pack now; the worker asks again, and what it hears counts."""
+    worker = system_actor(TenantId(series.tenant_id))
+    study = Study.objects.select_related("patient").get(pk=series.study_id)
+    subject = subject_of(study, worker, DataCategory.PIXEL_DATA)
+    return decide(actor=worker, activity=Activity.RENDER, subject=subject, clock=clock).allowed
 
 
 @atomic_service
@@ -172,7 +184,7 @@ def pack_series(*, series_id: UUID, clock: Clock = SYSTEM_CLOCK) -> None:
         claim = _claim(actor, series_id, clock)
     except Refused as refused:
         record_refusal(refused)
-        _refuse(series_id, refused.code, str(refused), clock)
+        _refuse(series_id, refused.code, f"The platform may not prepare these images for its viewer. {refused}", clock)
         return
     if claim is None:
         return

@@ -129,11 +129,11 @@ def open_render_session(
 def _without_pack(series: Series, pack: PackStatus, clock: Clock) -> Opened:
     """Ask for the pack that is missing, and say what the reader waits for or cannot have.
 
-    What was refused or failed is told as that, though it may be tried again from now on: who waits is not kept
-    waiting for something that does not come.
+    What failed is told as that, though it is tried again from now on: who waits is not kept waiting for something that
+    does not come. What an agreement refused is waited for once it no longer does.
     """
-    request_pack(series_id=series.pk, clock=clock)
-    if pack.state is PackState.PREPARING:
+    asked = request_pack(series_id=series.pk, clock=clock)
+    if asked is PackState.PREPARING and pack.state is not PackState.FAILED:
         return Opened("preparing", code="pack.preparing", sentence="The images are being prepared for this viewer.")
     return Opened("refused", code=pack.code, sentence=pack.sentence)
 

@@ -200,6 +200,8 @@ def test_pack_is_refused_when_no_agreement_is_in_force(world: World, trail_of: C
         pack = SeriesPack.objects.get(series_id=series_id)
     assert (pack.state, pack.code, pack.object_id) == (PackState.REFUSED, "agreement.not_in_force", None)
     assert [event["action"] for event in trail.new()] == ["render.refused"]
+    # As long as the gate would refuse it again nothing is queued.
+    assert ask(world, series_id) is PackState.REFUSED
     with tenant_scope(world.system):
         advance_agreement(actor=world.system, agreement_id=AgreementId(world.agreement_id), step=Step.RESUME)
     assert ask(world, series_id) is PackState.PREPARING

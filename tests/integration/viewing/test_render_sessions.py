@@ -6,6 +6,7 @@ Every denial is asked in the arrangement in which the same thing was allowed a l
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from django.conf import settings
 
 from analysed import Loaded, Result, analyse, load_study
 from audit_trail import Trail
-from gantry.agreements.public import Step, advance_agreement
+from gantry.agreements.public import Step, advance_agreement, draft_agreement
 from gantry.analyses.domain import Verdict
 from gantry.analyses.public import review_finding
 from gantry.foundation.scope import tenant_scope, unit_of_work
@@ -29,7 +30,7 @@ from gantry.identity.models import Session
 from gantry.identity.public import end_all_sessions, session_digest
 from gantry.kernel.clock import SYSTEM_CLOCK, ManualClock
 from gantry.kernel.ids import AgreementId
-from gantry.kernel.vocabulary import Role
+from gantry.kernel.vocabulary import Activity, Role
 from gantry.studies.models import Series, StudyGrant
 from gantry.studies.packs import pack_series
 from gantry.studies.public import refer_study, request_pack, withdraw_referral
@@ -44,7 +45,7 @@ from gantry_imaging.pack import Pack
 from gantry_render.protocol import join_ticket, split_ticket, write_claims
 from render_door import render_door
 from site_client import ORIGIN, Client, application, by_token, run, sign_in
-from world import World, make_world
+from world import World, content_with, everything_permitted, make_world, put_in_force
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -205,6 +206,30 @@ def test_opening_says_why_when_no_pack_can_be_made(place: Place) -> None:
     assert answer.json()["sentence"]
 
 
+def test_opening_says_why_as_long_as_the_platform_s_worker_may_not_prepare_images(database: None) -> None:
+    readers_alone = tuple(
+        dataclasses.replace(each, roles=each.roles - {Role.SYSTEM}) if each.activity is Activity.RENDER else each
+        for each in everything_permitted()
+    )
+    world = make_world(permissions=readers_alone)
+    loaded = load_study(world, 3)
+    path = f"/api/v1/studies/{loaded.study_id}/series/{series_of(loaded)}/render-session"
+    client = Client(world.slug, session=sign_in(world.users[Role.SURGEON]))
+    assert client.post(path, json={}).status_code == 202
+    pack(world, series_of(loaded))
+    for _ in range(2):
+        answer = client.post(path, json={})
+        assert (answer.status_code, answer.json()["code"]) == (200, "agreement.not_permitted"), answer.text
+        assert answer.json()["sentence"].startswith("The platform may not prepare these images")
+    with tenant_scope(world.system):
+        amended = draft_agreement(actor=world.system, version="v2", content=content_with(everything_permitted()))
+    with world.acting(Role.COMPLIANCE) as compliance:
+        put_in_force(compliance, amended.pk)
+    assert client.post(path, json={}).status_code == 202
+    pack(world, series_of(loaded))
+    assert client.post(path, json={}).status_code == 201
+
+
 def test_opening_is_a_problem_when_no_render_service_answers(place: Place, door: None) -> None:
     browser = Browser(place)
     assert browser.open().status_code == 201
@@ -263,8 +288,6 @@ def forge(ticket: str) -> str:
 
 def resign(ticket: str, **changed: Any) -> str:
     """Return a ticket with other claims under our own signature: what a thief of the key could make."""
-    import dataclasses
-
     claims = write_claims(dataclasses.replace(open_ticket(ticket), **changed))
     return join_ticket(claims, Ed25519PrivateKey.from_private_bytes(settings.RENDER_TICKET_KEY).sign(claims))
 
