@@ -2,6 +2,7 @@
 
 from gantry.audit.domain import Entry, Kind, LedgerFilter, Outcome
 from gantry.audit.errors import LedgerEmptyError
+from gantry.audit.inspection import TreeVerdict, adopt_cluster, inspect_logs, reopen_log
 from gantry.audit.ledger import (
     Gaps,
     Ledger,
@@ -16,6 +17,7 @@ from gantry.audit.ledger import (
 )
 from gantry.audit.line import PLATFORM_LOG, LedgerEvent, PatientCount, format_line, leaf_hash, parse_line
 from gantry.audit.services import record, record_access, record_platform, record_refusal
+from gantry.audit.status import LedgerStatus, ledger_status
 from gantry.audit.vocabulary import ACTIONS, Act, kind_of
 
 __all__ = [
@@ -29,19 +31,25 @@ __all__ = [
     "LedgerEmptyError",
     "LedgerEvent",
     "LedgerFilter",
+    "LedgerStatus",
     "Outcome",
     "PatientCount",
     "SignedCheckpoint",
+    "TreeVerdict",
+    "adopt_cluster",
     "find_signature",
     "format_line",
+    "inspect_logs",
     "kind_of",
     "leaf_hash",
+    "ledger_status",
     "open_ledger",
     "parse_line",
     "record",
     "record_access",
     "record_platform",
     "record_refusal",
+    "reopen_log",
     "request_checkpoint",
     "request_patient_count",
     "request_signature",

@@ -156,6 +156,7 @@ class Sequencer:
             if self.problems.get(log_id) != str(error):
                 log.error("audit.checkpoint_refused", log=str(log_id), reason=str(error))  # noqa: TRY400 - said in full
             self.problems[log_id] = str(error)
+            self._names.pop(log_id, None)  # a person may have it reopened meanwhile
             # Tried again after the interval.
             self._unsigned[log_id] = _Unsigned(self.monotonic(), frontier.size, frontier.size)
             return None

@@ -167,7 +167,9 @@ DESTRUCTION = {
     "hold.placed": _configured("A legal hold was placed on a patient or a study.", "C"),
     "hold.released": _configured("A legal hold was released.", "U"),
     "holds.listed": Act(K.QUERY, "Legal holds were listed."),
-    "patients.looked_up": Act(K.QUERY, "A patient was looked up by number or study, to be held, erased or given their data."),
+    "patients.looked_up": Act(
+        K.QUERY, "A patient was looked up by number or study, to be held, erased or given their data."
+    ),
     "erasure.planned": _configured("It was listed what an erasure would destroy.", "C"),
     "erasure.confirmed": _configured("The plan of an erasure was confirmed.", "U"),
     "erasure.withdrawn": _configured("The plan of an erasure was withdrawn.", "U"),
@@ -212,6 +214,26 @@ OVERSIGHT = {
     "audit.feed_sent": Act(K.EXPORT, "Events were sent to the organisation's own audit repository.", "R"),
     "audit.feed_changed": _configured("The feed to the organisation's own audit repository was changed.", "U"),
 }
+DUTIES = {
+    "subject_request.received": _configured("A person's request about their data was taken in.", "C"),
+    "subject_request.advanced": _configured("A person's request about their data went on, or was closed.", "U"),
+    "subject_request.due": _configured("It was told that a person's request must be answered.", "E"),
+    "subject_request.read": _configured("Requests of people about their data were looked at.", "R"),
+    "subject_report.made": Act(K.EXPORT, "A person was told what is held of them.", "R"),
+    "patient.restricted": _configured("A patient's data were restricted at their request.", "U"),
+    "patient.restriction_lifted": _configured("The restriction of a patient's data was lifted.", "U"),
+    "incident.opened": _configured("An incident was opened.", "C"),
+    "incident.changed": _configured("What is known of an incident was written down.", "U"),
+    "incident.assessed": _configured("The risk of an incident was assessed.", "U"),
+    "incident.notified": _configured("It was recorded that somebody was told of an incident.", "U"),
+    "incident.closed": _configured("An incident was closed.", "U"),
+    "incident.reopened": _configured("A closed incident was opened again.", "U"),
+    "incident.due": _configured("It was told that a notice of an incident is due.", "E"),
+    "incident.form_made": _configured("The notice of an incident to the authority was made.", "R"),
+    "incident.read": _configured("Incidents were looked at.", "R"),
+    "records_of_processing.made": _configured("The records of processing were made.", "R"),
+    "impact_assessment.made": _configured("The skeleton of an impact assessment was made.", "R"),
+}
 #: What the boundary of an entry point records for the gate's "no".
 REFUSALS = {
     **{f"{activity}.refused": _alert("The gate refused something.") for activity in Activity},
@@ -220,7 +242,7 @@ REFUSALS = {
 
 ACTIONS: dict[str, Act] = {
     **IDENTITY, **TENANCY, **AGREEMENTS, **CATALOG, **STUDIES, **DESTRUCTION, **ANALYSES, **VIEWING, **OVERSIGHT,
-    **REFUSALS,
+    **DUTIES, **REFUSALS,
 }  # fmt: skip
 
 

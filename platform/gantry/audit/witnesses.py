@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-import httpx
-
 from gantry.audit.checkpoints import Connection, LogName, open_tree
 from gantry.audit.notes import COSIGNATURE, Checkpoint, NoteError, cosigned_at, parse_verifier_key, split_note
 
@@ -104,6 +102,8 @@ def _ask(witness: Witness, old: int, proof: Sequence[bytes], note: str) -> str:
     body = "\n".join(lines).encode()
     if witness.url.startswith("exec:"):
         return _run(witness.url.removeprefix("exec:"), body)
+    import httpx  # only where there are witnesses
+
     try:
         with (
             httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False) as client,

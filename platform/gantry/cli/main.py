@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gantry.cli import database, demo, doctor, importing, stack, tenancy, worker
+from gantry.cli import audit, database, demo, doctor, importing, stack, tenancy, worker
 from gantry.config.env import load_env_file
 from gantry.embedded.state import DEFAULT_STATE, StateFolder
 
@@ -23,10 +23,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_BEFORE_A_STACK = frozenset({"up", "down", "status", "doctor"})
+_BEFORE_A_STACK = frozenset({"up", "down", "status", "doctor", "sequencer"})
 """Commands that find the embedded stack themselves; the others are told where it is."""
 
-for module in (stack, doctor, database, demo, importing, tenancy, worker):
+for module in (stack, doctor, audit, database, demo, importing, tenancy, worker):
     module.register(app)
 
 

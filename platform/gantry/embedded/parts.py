@@ -68,7 +68,8 @@ class Stack:
 
     def settings(self) -> dict[str, str]:
         """Return the settings of the control plane's processes."""
-        passwords = self.secrets.role_passwords.items()
+        # The sequencer's password and key are in no environment but its own.
+        passwords = [pair for pair in self.secrets.role_passwords.items() if pair[0] != "sequencer"]
         doorbell = redis.socket_path(self.state.runtime / "redis")
         return {
             "GANTRY_ENVIRONMENT": "embedded",
@@ -118,10 +119,28 @@ class Stack:
             "GANTRY_OBJECTS__DIRECTORY": str(self.state.objects),
         }
 
+    def sequencer_settings(self) -> dict[str, str]:
+        """Return the settings of the sequencer: a database role and a signing key of its own."""
+        return sequencer_settings(self.state)
+
     def write_settings(self) -> None:
         """Let commands of the user find this stack."""
         lines = [f"{key}={value}\n" for key, value in self.settings().items()]
         write_private(self.state.environment_file, "".join(lines))
+
+
+def sequencer_settings(state: StateFolder) -> dict[str, str]:
+    """Return the settings of the sequencer of a state folder."""
+    secrets = state.load_secrets()
+    return {
+        "GANTRY_DATABASE__HOST": str(state.runtime / "pg"),
+        "GANTRY_DATABASE__PORT": str(PORT),
+        "GANTRY_DATABASE__NAME": DATABASE,
+        "GANTRY_DATABASE__SEQUENCER_PASSWORD": secrets.role_passwords["sequencer"],
+        "GANTRY_AUDIT__INSTALLATION": "gantry.embedded",
+        "GANTRY_AUDIT__CHECKPOINT_KEY": secrets.audit_checkpoint_key,
+        "GANTRY_AUDIT__CHECKPOINTS": str(state.checkpoints),
+    }
 
 
 def locate_triton() -> triton_server.TritonInstallation | triton_server.Unavailable:
@@ -281,6 +300,25 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def _launch_sequencer(stack: Stack) -> Launch:
+    command = [sys.executable, "-m", "gantry.cli.main", "sequencer"]
+    return as_account(command, None, parent_death="TERM"), child_environment(stack.sequencer_settings())
+
+
+def _is_sequencer_there(stack: Stack) -> str:
+    return "" if "sequencer" in stack.commands else "`gantry sequencer` is not part of this version."
+
+
+def _has_sequencer_beaten(stack: Stack) -> bool:
+    """Say whether the sequencer reported within the last seconds."""
+    recent = "SELECT 1 FROM audit_sequencer WHERE beat_at > now() - interval '20 seconds'"
+    try:
+        with stack.cluster.connect(database=DATABASE) as connection:
+            return connection.execute(recent).fetchone() is not None
+    except psycopg.Error:
+        return False
+
+
 def _is_web_there(_stack: Stack) -> str:
     found = (Path(__file__).parents[1] / "config" / "asgi.py").is_file()
     return "" if found else "the web application is not part of this version."
@@ -353,6 +391,14 @@ PARTS: tuple[Part, ...] = (
         absent=_unless_there("demo", "load"),
         launch=_gantry("demo", "load"),
         timeout_s=600.0,
+    ),
+    Part(
+        name="sequencer",
+        title="Sequencer",
+        after=("migrate",),
+        absent=_is_sequencer_there,
+        launch=_launch_sequencer,
+        is_ready=_has_sequencer_beaten,
     ),
     Part(
         name="worker",

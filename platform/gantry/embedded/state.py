@@ -39,6 +39,8 @@ class Secrets:
     """What the render pod shows when it asks the control plane."""
     render_ticket_key: str
     """Ed25519 private key that tickets are signed with, in hexadecimal."""
+    audit_checkpoint_key: str
+    """Ed25519 private key that the sequencer signs checkpoints with, in hexadecimal."""
 
     @classmethod
     def draw(cls) -> Secrets:
@@ -51,6 +53,7 @@ class Secrets:
             job_key=secrets.token_hex(32),
             render_pod_key=secrets.token_hex(32),
             render_ticket_key=secrets.token_hex(32),
+            audit_checkpoint_key=secrets.token_hex(32),
         )
 
 
@@ -90,6 +93,11 @@ class StateFolder:
         return self.root / "keys"
 
     @property
+    def checkpoints(self) -> Path:
+        """Where the sequencer copies its checkpoints to."""
+        return self.root / "checkpoints"
+
+    @property
     def environment_file(self) -> Path:
         """What a command of the user needs to reach the running stack."""
         return self.root / "embedded.env"
@@ -120,6 +128,7 @@ class StateFolder:
             (self.logs, 0o700),
             (self.objects, 0o700),
             (self.keys, 0o700),
+            (self.checkpoints, 0o700),
             (self.runtime, passage),
         ):
             make_own_folder(folder, mode)
