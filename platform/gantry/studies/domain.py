@@ -92,3 +92,28 @@ def names_differ(first: str, second: str) -> bool:
     """Tell whether two names as sent cannot be the same person's; an absent name says nothing."""
     one, other = fold_name(first), fold_name(second)
     return bool(one and other and one != other)
+
+
+class EmergencyReason(StrEnum):
+    """Why the glass was broken."""
+
+    LIFE_THREATENING = "life_threatening"
+    URGENT_TREATMENT = "urgent_treatment"
+    COVER_ON_CALL = "cover_on_call"
+    TRANSFER_OF_CARE = "transfer_of_care"
+    OTHER = "other"
+
+
+class ReviewVerdict(StrEnum):
+    """What became of the review."""
+
+    PENDING = "pending"
+    JUSTIFIED = "justified"
+    NOT_JUSTIFIED = "not_justified"
+
+
+class GrantScope(StrEnum):
+    """What is shared: this study, or the patient with every study of theirs."""
+
+    STUDY = "study"
+    PATIENT = "patient"

@@ -8,7 +8,7 @@ from gantry.access.public import ObjectGrant
 from gantry.foundation.models import TenantModel, parent_key
 from gantry.kernel.ids import new_uuid
 from gantry.studies.domain import ErasureState, ErasureTarget, PackState, ReviewState, StudyState
-from gantry.studies.granting.models import (
+from gantry.studies.grants import (
     Emergency,
     EmergencyAttempt,
     PatientGrant,

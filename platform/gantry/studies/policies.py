@@ -107,6 +107,7 @@ def subject_of(study: Study, actor: Actor, category: DataCategory, *, review: st
         patient_pseudonym=study.patient.pseudonym,
         granted_by=granted.kind if granted else None,
         is_withheld=not is_result_visible(actor, review),
+        is_restricted=study.patient.restricted_at is not None,
     )
 
 

@@ -14,17 +14,19 @@ from gantry.studies.destruction.planning import (
 )
 from gantry.studies.destruction.replay import replay_erasure
 from gantry.studies.domain import (
+    EmergencyReason,
     ErasureCause,
     ErasureState,
     ErasureTarget,
+    GrantScope,
     PackState,
     ReviewState,
+    ReviewVerdict,
     StudyState,
     fold_name,
     sum_up,
 )
 from gantry.studies.events import SeriesPacked, StudyCompleted
-from gantry.studies.granting.domain import EmergencyReason, GrantScope, ReviewVerdict
 from gantry.studies.granting.emergency import (
     Sought,
     break_glass,

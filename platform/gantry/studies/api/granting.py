@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gantry.foundation.web.input import PageQuery, StrictSerializer, page_of, validated
-from gantry.studies.granting.domain import EmergencyReason, GrantScope, ReviewVerdict
+from gantry.studies.domain import EmergencyReason, GrantScope, ReviewVerdict
 from gantry.studies.granting.emergency import (
     EmergencyCard,
     Sought,

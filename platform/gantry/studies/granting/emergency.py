@@ -22,7 +22,8 @@ from gantry.kernel.decision import Decision, Refused
 from gantry.kernel.errors import InvalidInputError, NotFoundError
 from gantry.kernel.ids import InstitutionId, StudyId, TenantId
 from gantry.kernel.vocabulary import Activity, AdminPermission, DataCategory, GrantKind, Purpose, Role
-from gantry.studies.granting.domain import MIN_REASON, EmergencyReason, ReviewVerdict
+from gantry.studies.domain import EmergencyReason, ReviewVerdict
+from gantry.studies.granting.domain import MIN_REASON
 from gantry.studies.granting.errors import (
     EmergencyAmbiguousError,
     EmergencyNotNeededError,
@@ -31,7 +32,7 @@ from gantry.studies.granting.errors import (
 )
 from gantry.studies.granting.events import EmergencyChanged, GrantsChanged
 from gantry.studies.models import Emergency, EmergencyAttempt, Patient, PatientGrant, Study
-from gantry.studies.policies import SEE_PATIENT, collection_of, find_grant, visible_studies
+from gantry.studies.policies import SEE_PATIENT, find_grant, visible_studies
 
 _HOUR = timedelta(hours=1)
 
@@ -93,11 +94,13 @@ def break_glass(
 
 @atomic_service
 def _attempt(actor: Actor, reason_code: EmergencyReason, clock: Clock) -> None:
-    decision = Decision(True, "allowed", "Recorded before it is looked up.", Activity.VIEW, Purpose.EMERGENCY)
+    # Of nobody in particular yet: what is there and what is not get the same answer.
+    subject = Subject(actor.tenant_id, DataCategory.PIXEL_DATA, granted_by=GrantKind.BREAK_GLASS)
+    decision = require(actor=actor, activity=Activity.VIEW, subject=subject, purpose=Purpose.EMERGENCY, clock=clock)
     if actor.user_id is None or actor.role not in MAY_BREAK_GLASS:
         reason = f"The role {actor.role} does not include breaking the glass."
         no = Decision(False, "role.not_permitted", reason, Activity.VIEW, Purpose.EMERGENCY)
-        raise Refused(no, actor=actor, subject=collection_of(actor))
+        raise Refused(no, actor=actor, subject=subject)
     with connection.cursor() as cursor:  # two attempts of one person wait for each other, so neither is miscounted
         cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"emergency:{actor.user_id}"])
     recent = EmergencyAttempt.objects.filter(user_id=actor.user_id, at__gt=clock.now() - _HOUR).count()
@@ -106,7 +109,7 @@ def _attempt(actor: Actor, reason_code: EmergencyReason, clock: Clock) -> None:
     EmergencyAttempt.objects.filter(user_id=actor.user_id, at__lte=clock.now() - 2 * _HOUR).delete()
     EmergencyAttempt.objects.create(user_id=actor.user_id, at=clock.now())
     entry = Entry(
-        kind=Kind.SECURITY_ALERT, action="emergency.sought", decision=decision, subject=collection_of(actor),
+        kind=Kind.SECURITY_ALERT, action="emergency.sought", decision=decision, subject=subject,
         detail={"reason_code": reason_code},
     )  # fmt: skip
     record(actor=actor, entry=entry, clock=clock)
@@ -115,7 +118,7 @@ def _attempt(actor: Actor, reason_code: EmergencyReason, clock: Clock) -> None:
 @atomic_service
 def _open(actor: Actor, sought: Sought, reason_code: EmergencyReason, reason: str, clock: Clock) -> EmergencyCard:
     assert actor.user_id is not None
-    study = _find(actor, sought, clock)
+    study = _find(sought)
     subject = Subject(
         tenant_id=actor.tenant_id,
         category=DataCategory.PIXEL_DATA,
@@ -158,7 +161,7 @@ def _open(actor: Actor, sought: Sought, reason_code: EmergencyReason, reason: st
     return _cards([row], clock)[0]
 
 
-def _find(actor: Actor, sought: Sought, clock: Clock) -> Study:
+def _find(sought: Sought) -> Study:
     """Return a study of the patient whom somebody needs: matched whole, never by parts."""
     conditions = {
         "pk": sought.study_id,
@@ -171,9 +174,6 @@ def _find(actor: Actor, sought: Sought, clock: Clock) -> Study:
         raise InvalidInputError("Name exactly one: the study, its UID, its accession number, or the patient's number.")
     found = list(Study.objects.filter(Q(**given)).select_related("patient").order_by("-received_at", "pk")[:200])
     if not found:
-        # Without an agreement, or a clause for emergencies, what is there and what is not get the same answer.
-        subject = Subject(actor.tenant_id, DataCategory.PIXEL_DATA, granted_by=GrantKind.BREAK_GLASS)
-        require(actor=actor, activity=Activity.VIEW, subject=subject, purpose=Purpose.EMERGENCY, clock=clock)
         raise NotFoundError
     if len({study.patient_id for study in found}) > 1:
         raise EmergencyAmbiguousError

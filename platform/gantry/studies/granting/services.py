@@ -16,7 +16,8 @@ from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
 from gantry.kernel.errors import NotFoundError
 from gantry.kernel.vocabulary import Activity, DataCategory, GrantKind, Role
-from gantry.studies.granting.domain import GRANT_LIFETIME, MAX_GRANT_LIFETIME, GrantScope
+from gantry.studies.domain import GrantScope
+from gantry.studies.granting.domain import GRANT_LIFETIME, MAX_GRANT_LIFETIME
 from gantry.studies.granting.errors import GrantError
 from gantry.studies.granting.events import GrantsChanged
 from gantry.studies.models import PatientGrant, PatientTeamGrant, Study, StudyGrant, StudyTeamGrant

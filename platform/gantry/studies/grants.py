@@ -6,7 +6,7 @@ from django.db import models
 
 from gantry.access.public import ObjectGrant, TeamGrant
 from gantry.foundation.models import TenantModel, parent_key
-from gantry.studies.granting.domain import EmergencyReason, ReviewVerdict
+from gantry.studies.domain import EmergencyReason, ReviewVerdict
 
 _REASONS = [(reason.value, reason.value) for reason in EmergencyReason]
 _VERDICTS = [(verdict.value, verdict.value) for verdict in ReviewVerdict]
