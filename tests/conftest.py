@@ -24,6 +24,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 
 _state = tempfile.TemporaryDirectory(prefix="gantry-test-", dir="/tmp")
 _stack = contextlib.ExitStack()
+_clusters: list[Any] = []
 atexit.register(_stack.close)
 
 
@@ -32,6 +33,7 @@ def _configure_environment() -> None:
     from gantry.embedded.postgres import throw_away_cluster
 
     cluster = _stack.enter_context(throw_away_cluster())
+    _clusters.append(cluster)
     cluster.ensure_roles_and_database("gantry")
     connection = cluster.connection("app", "gantry")
     for key in [
@@ -124,3 +126,9 @@ def real_data() -> Callable[[str], Path]:
         return Path(done.stdout.strip().splitlines()[-1])
 
     return open_set
+
+
+@pytest.fixture(scope="session")
+def cluster(database: None) -> Any:
+    """Return the run's own PostgreSQL."""
+    return _clusters[0]

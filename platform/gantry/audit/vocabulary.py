@@ -183,6 +183,10 @@ DESTRUCTION = {
     "retention.overdue": _alert("Scheduled destruction has not run for longer than the law allows."),
     "retention.listed": Act(K.QUERY, "Runs of scheduled destruction were looked at."),
 }
+OPERATIONS = {
+    "backup.taken": _configured("A backup was taken.", "R", SOFTWARE_CONFIGURATION),
+    "system.restored": _configured("The installation was restored from a backup.", "U", SOFTWARE_CONFIGURATION),
+}
 ANALYSES = {
     "analysis.started": Act(K.INFERENCE, "An analysis by AI was started.", "E"),
     "analysis.claimed": Act(K.INFERENCE, "A worker took an analysis and read its images.", "R"),
@@ -241,8 +245,13 @@ REFUSALS = {
 }
 
 ACTIONS: dict[str, Act] = {
+<<<<<<< Updated upstream
     **IDENTITY, **TENANCY, **AGREEMENTS, **CATALOG, **STUDIES, **DESTRUCTION, **ANALYSES, **VIEWING, **OVERSIGHT,
     **DUTIES, **REFUSALS,
+=======
+    **IDENTITY, **TENANCY, **AGREEMENTS, **CATALOG, **STUDIES, **DESTRUCTION, **OPERATIONS, **ANALYSES, **VIEWING, **OVERSIGHT,
+    **REFUSALS,
+>>>>>>> Stashed changes
 }  # fmt: skip
 
 

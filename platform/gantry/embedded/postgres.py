@@ -121,6 +121,7 @@ class Cluster:
                 os.chown(folder, self.account.uid, self.account.gid)
             folder.chmod(0o700)
         if (self.data / "PG_VERSION").is_file():
+            self._write_access_rules(self.data)  # an older version's did not let a backup connect
             return False
         draft = self.home / f"{MAJOR}.draft"
         shutil.rmtree(draft, ignore_errors=True)
@@ -146,9 +147,16 @@ class Cluster:
             )
         finally:
             password_file.unlink(missing_ok=True)
-        (draft / "pg_hba.conf").write_text("local all all scram-sha-256\n", encoding="utf-8")
+        self._write_access_rules(draft)
         draft.rename(self.data)
         return True
+
+    def _write_access_rules(self, data: Path) -> None:
+        """Let everybody in by password, and the superuser take a base backup and follow the log."""
+        rules = f"local all all scram-sha-256\nlocal replication {SUPERUSER} scram-sha-256\n"
+        path = data / "pg_hba.conf"
+        if path.read_text(encoding="utf-8") != rules:
+            path.write_text(rules, encoding="utf-8")  # in place: owner and mode stay
 
     def _run(self, *command: str) -> None:
         done = subprocess.run(as_account(command, self.account), capture_output=True, text=True, check=False, cwd="/")

@@ -12,6 +12,7 @@ from gantry.vault.errors import (
 )
 from gantry.vault.keys import INSTALLATION, Deletion, Erasure, KeyReport, KeyStore, general_key_id
 from gantry.vault.service import StoredRef, Vault, VaultConfig, build_vault
+from gantry_storage.object_directory import DirectoryObjectStore
 from gantry_storage.objects import BlobInfo, ObjectName, ObjectStore
 from gantry_storage.sealed import SealedObject, SealedReader, SealedWriter
 from gantry_storage.secret import Secret
@@ -20,6 +21,7 @@ __all__ = [
     "INSTALLATION",
     "BlobInfo",
     "Deletion",
+    "DirectoryObjectStore",
     "Erasure",
     "KeyDestroyedError",
     "KeyReport",
