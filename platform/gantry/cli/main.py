@@ -11,11 +11,7 @@ from typing import Annotated
 
 import typer
 
-<<<<<<< Updated upstream
-from gantry.cli import audit, database, demo, doctor, importing, stack, tenancy, worker
-=======
-from gantry.cli import backup, database, demo, doctor, importing, stack, tenancy, worker
->>>>>>> Stashed changes
+from gantry.cli import audit, backup, database, demo, doctor, importing, stack, tenancy, worker
 from gantry.config.env import load_env_file
 from gantry.embedded.state import DEFAULT_STATE, StateFolder
 
@@ -27,17 +23,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-<<<<<<< Updated upstream
-_BEFORE_A_STACK = frozenset({"up", "down", "status", "doctor", "sequencer"})
+_BEFORE_A_STACK = frozenset({"up", "down", "status", "doctor", "sequencer", "restore"})
 """Commands that find the embedded stack themselves; the others are told where it is."""
 
-for module in (stack, doctor, audit, database, demo, importing, tenancy, worker):
-=======
-_BEFORE_A_STACK = frozenset({"up", "down", "status", "doctor", "restore"})
-"""Commands that find the embedded stack themselves; the others are told where it is."""
-
-for module in (stack, doctor, database, demo, importing, tenancy, worker, backup):
->>>>>>> Stashed changes
+for module in (stack, doctor, audit, database, demo, importing, tenancy, worker, backup):
     module.register(app)
 
 
