@@ -1,8 +1,9 @@
 """Scrolling through a chest CT in Chromium over 2G and 4G: our viewer against one POST a frame, through the same thin link.
 
 The baseline is SIVR's method (`tests/support/sivr_peer.py`), in WebP q95 and in PNG. Both pages are driven alike: jumps of many
-slices in one turn of the wheel while the link is idle, which nothing can have fetched before; 50 notches at five a second; 50 at
-twenty a second. What counts is the time from the wheel event to the animation frame that paints the picture it led to.
+slices in one turn of the wheel, half a second after the picture before was settled, to what nothing can have fetched; 50 notches
+at five a second; 50 at twenty a second. What counts is the time from the wheel event to the animation frame that paints the
+picture it led to.
 
 The paper's series C is not to be had; ours has 275 slices of 512 x 512. Latency of a link is a round trip.
 """
@@ -28,7 +29,8 @@ from real_ct import find_set  # noqa: E402  # as above
 from sivr_peer import SivrPeer  # noqa: E402  # as above
 from throttle import LINKS  # noqa: E402  # as above
 
-JUMPS, NOTCHES, SLOW_MS, FAST_MS = 8, 50, 200.0, 50.0
+JUMPS, NOTCHES, SLOW_MS, FAST_MS = 12, 50, 200.0, 50.0
+REST_MS = 500.0
 WINDOW = (-450.0, 2000.0)
 TIMES_SHORTER, FAST_BAR_MS, SETTLED_BAR_MS = 4.0, 120.0, 1500.0
 PICTURE = "[data-testid=viewport]"
@@ -36,8 +38,16 @@ PICTURE = "[data-testid=viewport]"
 Painted = list[dict[str, Any]]
 
 
-def scroll(page: Page, place: int, slices: int, *, settles_ms: float, idle_ms: float) -> dict[str, Painted]:
-    """Drive a page that shows a slice; return what it painted, by the way it was driven."""
+def scroll(page: Page, place: int, slices: int, *, settles: str, rest_ms: float) -> dict[str, Painted]:
+    """Drive a page that shows a slice; return what it painted, by the way it was driven.
+
+    Parameters
+    ----------
+    settles
+        What the last picture of a place meets, as a condition on `one`.
+    rest_ms
+        Before each run through fifty slices.
+    """
     chance = random.Random(5)
     found: dict[str, Painted] = {"jumps": [], "slow": [], "fast": []}
     for _ in range(JUMPS):
@@ -47,18 +57,21 @@ def scroll(page: Page, place: int, slices: int, *, settles_ms: float, idle_ms: f
             goal = chance.randrange(slices)
         before = page.evaluate("performance.now()")
         jump(page, goal - place)
-        assert wait_painted(page, f"one.start >= {before}"), "nothing was painted after a jump"
-        page.wait_for_timeout(settles_ms)
+        assert wait_painted(page, f"one.start >= {before} && {settles}"), "nothing was painted after a jump"
+        page.wait_for_timeout(REST_MS)
         shown = [one for one in painted(page) if one["start"] >= before]
         found["jumps"] += [{**one, "is_first": number == 0} for number, one in enumerate(shown)]
         place = goal
     # Room for fifty notches downwards.
     jump(page, 10 - place)
+    place = 10
+    assert wait_painted(page, f"one.place === {place} && {settles}"), "the first slice of the run is not shown"
     for name, every_ms in (("slow", SLOW_MS), ("fast", FAST_MS)):
-        page.wait_for_timeout(idle_ms)
+        page.wait_for_timeout(rest_ms)
         painted(page)
         turn_wheel(page, NOTCHES, every_ms)
-        page.wait_for_timeout(idle_ms)
+        place += NOTCHES
+        assert wait_painted(page, f"one.place === {place} && {settles}"), "the last slice of the run is not shown"
         found[name] = painted(page)
     return found
 
@@ -74,7 +87,7 @@ def look_ours(stack: BenchStack, series: BenchSeries, link: str) -> tuple[dict[s
         box = page.locator(PICTURE).first.bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        return scroll(page, place, series.slices, settles_ms=1500.0, idle_ms=2500.0), opened
+        return scroll(page, place, series.slices, settles="one.isSettled", rest_ms=2500.0), opened
 
 
 def look_peer(folder: Path, media_type: str, slices: int, link: str) -> dict[str, Painted]:
@@ -84,8 +97,7 @@ def look_peer(folder: Path, media_type: str, slices: int, link: str) -> dict[str
         page.goto(f"http://127.0.0.1:{peer.port}/")
         assert wait_painted(page, "true"), "the baseline shows no slice"
         page.mouse.move(256, 256)
-        # Long enough for the largest of its frames on the thinnest link.
-        return scroll(page, 0, slices, settles_ms=300.0, idle_ms=2500.0 if link == "2G" else 800.0)
+        return scroll(page, 0, slices, settles="true", rest_ms=REST_MS)
 
 
 def times_ms(found: Painted) -> list[float]:

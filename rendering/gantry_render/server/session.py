@@ -28,6 +28,9 @@ from gantry_render.server.link import Link
 _SETTLE_AFTER_S: Final = SETTLE_AFTER_MS / 1000
 _MOVING_FOR_S: Final = 2.0
 """A gesture that says nothing for so long has ended."""
+_SCROLLS_FOR_S: Final = 1.0
+"""A scroll whose last step is longer ago has ended."""
+
 _REMEMBERED: Final = 512
 _NOTHING: Final = -1
 _SETTLED: Final = 10
@@ -246,11 +249,32 @@ class Session:
         self._prefetched.clear()
 
     def _has_room(self, urgency: Urgency, now: float) -> bool:
-        if self.link.in_flight + self._rendering >= IN_FLIGHT:
+        link = self.link
+        if link.in_flight + self._rendering >= IN_FLIGHT:
             return False
-        if self._rendering and (self.link.is_low or self.link.goodput_bytes_s is None):
+        is_patient = self._is_patient(urgency, now)
+        if self._rendering and (is_patient or link.is_low or link.goodput_bytes_s is None):
             return False
-        return self.link.wait_s(now, is_prefetch=urgency is not Urgency.MOTION) == 0.0
+        return link.wait_s(now, is_patient=is_patient) == 0.0
+
+    def _is_patient(self, urgency: Urgency, now: float) -> bool:
+        """Whether work of this urgency leaves room for a picture that nobody foresees.
+
+        A scroll that meets what was sent ahead is foreseen, and its link is kept full. Where the reader rests, or leaps,
+        two such pictures under way would keep the next leap's waiting.
+        """
+        if urgency is Urgency.MOTION or self.link.is_quick:
+            return False
+        if self.link.is_low or urgency is Urgency.SETTLED:
+            return True
+        views = self._views.values()
+        is_scrolling = any(not shown.is_drawn and now - shown.changed_at < _SCROLLS_FOR_S for shown in views)
+        # A settled picture waits for an empty link, which two pictures ahead at a time would never leave.
+        return not is_scrolling or any(self._is_due(shown, now) for shown in views)
+
+    def _is_due(self, shown: _Shown, now: float) -> bool:
+        """Whether the settled picture of a view is to be drawn."""
+        return shown.best != _NOTHING and shown.best < _goal(shown.wanted) and self._settles_at(shown) <= now
 
     def _work_for(self, shown: _Shown, urgency: Urgency, now: float) -> Work | None:
         if shown.busy is not None:
@@ -262,7 +286,7 @@ class Session:
                 return None
             return self._work(shown, wanted.state, tier, urgency)
         if urgency is Urgency.SETTLED:
-            if shown.best == _NOTHING or shown.best >= _goal(wanted) or self._settles_at(shown) > now:
+            if not self._is_due(shown, now):
                 return None
             tier = Tier.T3 if wanted.quality == "lossless" else Tier.T2
             return self._work(shown, wanted.state, tier, urgency)

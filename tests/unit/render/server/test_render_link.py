@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 
 import pytest
@@ -119,6 +120,44 @@ def test_tier_does_not_swing_when_the_link_is_steady() -> None:
         assert changes <= 1, kbit_s
 
 
+def one_by_one(pipe: Pipe, link: Link, sizes: list[int], *, late_s: float = 0.0, seed: int = 3) -> None:
+    """Send frames into an empty link, each when the one before was acknowledged, now and then painted late."""
+    chance, now = random.Random(seed), 5.0
+    for seq, size in enumerate(sizes):
+        link.sent(seq, size, now)
+        pipe.send(seq, size, now)
+        at, _ = pipe.arrivals.pop()
+        now = at + late_s * chance.random()
+        assert link.acked(seq, now)
+        now += 0.001
+
+
+@pytest.mark.parametrize(("kbit_s", "round_trip_s"), [(750, 0.1), (750, 0.3), (4_000, 0.02), (4_000, 0.06)])
+@pytest.mark.parametrize("thought_s", [0.5, 4.0])
+def test_round_trip_and_goodput_are_told_apart_when_frames_differ(
+    kbit_s: float, round_trip_s: float, thought_s: float
+) -> None:
+    # Opened by a busy page: what seemed a round trip at first was half a second, or four.
+    pipe, link = Pipe(kbit_s * 125, round_trip_s, paint_s=0.0), Link(thought_s)
+    one_by_one(pipe, link, [18_000, 45_000, *[6_000] * 10, 45_000, *[6_000] * 60], late_s=0.006)
+    assert link.round_trip_s == pytest.approx(round_trip_s, abs=0.01)
+    assert link.goodput_bytes_s == pytest.approx(kbit_s * 125, rel=0.35)
+
+
+def test_a_wrong_round_trip_does_not_grow_when_frames_are_alike() -> None:
+    pipe, link = Pipe(750 * 125, 0.1, paint_s=0.0), Link(0.1)
+    one_by_one(pipe, link, [6_000] * 300, late_s=0.02)
+    assert link.round_trip_s > 0.05
+    assert link.goodput_bytes_s == pytest.approx(750 * 125, rel=0.5)
+
+
+def test_a_fast_link_far_away_is_not_taken_for_a_slow_one() -> None:
+    pipe, link = Pipe(100_000 * 125, 0.2, paint_s=0.0), Link(0.2)
+    one_by_one(pipe, link, [18_000, 45_000, *[18_000] * 20], late_s=0.004)
+    assert not link.is_low
+    assert link.tier is Tier.T2
+
+
 def test_nothing_more_may_be_sent_when_nothing_is_acknowledged() -> None:
     link = Link(0.01)
     link.sent(1, 18_000, 0.0)
@@ -137,7 +176,7 @@ def test_prefetch_waits_for_an_empty_pipe_when_link_is_low() -> None:
     link = scroll(Pipe(750 * 125, 0.2)).link
     at = 100.0
     link.sent(10_001, 6_000, at)
-    assert link.wait_s(at + 1.0, is_prefetch=True) is None
+    assert link.wait_s(at + 1.0, is_patient=True) is None
     assert link.wait_s(at + 1.0) == 0
 
 

@@ -60,12 +60,12 @@ class Table:
             frame = replace(frame, flags=frame.flags | FrameFlag.LOSSLESS)
         return self.session.finish(work, frame, is_final, self.now)
 
-    def send_next(self, *, is_final: bool = False, acknowledge: bool = True) -> Frame | None:
+    def send_next(self, *, is_final: bool = False, acknowledge: bool = True, size: int = 6_000) -> Frame | None:
         """Draw the most urgent work, send it, and have it painted 20 ms later."""
         work = self.next()
         if work is None:
             return None
-        frame = self.draw(work, is_final=is_final or work.urgency is Urgency.SETTLED)
+        frame = self.draw(work, is_final=is_final or work.urgency is Urgency.SETTLED, size=size)
         if frame is not None and acknowledge:
             self.now += 0.02
             assert self.session.acknowledge(frame.seq, True, self.now)
@@ -217,6 +217,43 @@ def test_prefetch_begins_anew_when_the_window_changes() -> None:
     table.send_next()
     again = table.next()
     assert again is not None and again.urgency is Urgency.PREFETCH
+
+
+def test_one_picture_ahead_is_under_way_when_the_reader_rests_and_two_when_the_scroll_meets_them() -> None:
+    table = Table()
+    table.look(STACK, prefetch=(6.0, 7.0, 8.0, 9.0))
+    table.send_next(size=18_000)
+    ahead = table.send_next(acknowledge=False, size=18_000)
+    assert ahead is not None and FrameFlag.PREFETCHED in ahead.flags
+    table.now += 0.04
+    # A leap would find the link taken by two.
+    assert table.next() is None
+    table.session.acknowledge(ahead.seq, True, table.now)
+    table.look(replace(STACK, frame=6), holds=1, prefetch=(7.0, 8.0, 9.0))
+    for _ in range(2):
+        ahead = table.send_next(acknowledge=False, size=18_000)
+        assert ahead is not None and FrameFlag.PREFETCHED in ahead.flags
+        table.now += 0.04
+
+
+def test_the_settled_picture_comes_when_a_scroll_that_met_pictures_ahead_stops() -> None:
+    table = Table()
+    table.look(STACK, prefetch=(6.0,))
+    for _ in range(2):
+        table.send_next(size=18_000)
+    table.look(replace(STACK, frame=6), holds=1, prefetch=tuple(float(place) for place in range(7, 40)))
+    under_way: list[tuple[float, int]] = []
+    for _ in range(100):
+        frame = table.send_next(acknowledge=False, size=18_000)
+        if frame is not None and FrameFlag.SETTLED in frame.flags:
+            return
+        if frame is not None:
+            under_way.append((table.now, frame.seq))
+        table.now += 0.005
+        # Two pictures ahead at a time would never leave the link empty.
+        while under_way and table.now - under_way[0][0] > 0.06:
+            table.session.acknowledge(under_way.pop(0)[1], True, table.now)
+    raise AssertionError("nothing settled in half a second")
 
 
 def test_planes_are_prefetched_along_their_normal() -> None:
