@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from uuid import UUID
 
+from gantry.agreements.public import list_paper_ids
 from gantry.analyses.models import Artefact
 from gantry.foundation.scope import current_scope, unit_of_work
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
@@ -11,10 +14,11 @@ from gantry.studies.public import list_object_ids
 from gantry.vault.public import get_vault
 
 
-def sweep_orphans(*, older_than_s: float, clock: Clock = SYSTEM_CLOCK) -> int:
+def sweep_orphans(*, older_than_s: float, also_used: Callable[[], set[UUID]] = set, clock: Clock = SYSTEM_CLOCK) -> int:
     """Delete the scope's tenant's objects that are old and that nothing refers to; returns how many.
 
-    The store is listed before the rows are read: what becomes real in between is young.
+    `also_used` names the objects that parts above this one refer to. The store is listed before the rows are read:
+    what becomes real in between is young.
     """
     objects = get_vault().objects
     before = clock.now() - timedelta(seconds=older_than_s)
@@ -22,7 +26,7 @@ def sweep_orphans(*, older_than_s: float, clock: Clock = SYSTEM_CLOCK) -> int:
     if not old:
         return 0
     with unit_of_work():
-        used = list_object_ids() | set(Artefact.objects.values_list("object_id", flat=True))
+        used = list_object_ids() | list_paper_ids() | set(Artefact.objects.values_list("object_id", flat=True)) | also_used()
     orphans = [name for name in old if name.object_id not in used]
     for name in orphans:
         objects.delete(name)

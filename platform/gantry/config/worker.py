@@ -14,10 +14,12 @@ from procrastinate import App
 from procrastinate.contrib.django import app as queue
 from procrastinate.contrib.django.django_connector import DjangoConnector
 
+from gantry.agreements.public import turn_agreements
 from gantry.analyses.public import list_open_analyses, requeue_analysis, sweep_orphans
 from gantry.foundation.scope import tenant_scope
 from gantry.identity.public import end_idle_sessions
 from gantry.kernel.actor import system_actor
+from gantry.oversight.public import destroy_exports, list_object_ids
 from gantry.studies.public import complete_due_studies, end_due_emergencies, request_missing_packs
 from gantry.tenancy.public import list_tenant_ids
 from gantry.vault.public import get_vault
@@ -26,10 +28,11 @@ from gantry.viewing.public import forget_render_sessions
 log = structlog.get_logger(__name__)
 
 #: Analyses fill both cores, so one runs at a time; short jobs do not wait for it, nor does who wants to look.
-_QUEUES = {"default": 2, "packs": 1, "analyses": 1}
+_QUEUES = {"default": 2, "packs": 1, "analyses": 1, "exports": 1}
 _QUIET_TICK_S, _REAPER_TICK_S, _STALLED_TICK_S, _PACKS_TICK_S = 0.5, 5.0, 10.0, 60.0
 _STALLED_AFTER_S = 25.0
 _SESSIONS_TICK_S = 30.0
+_AGREEMENTS_TICK_S = 30.0
 #: Access ends by the grant's own date; this writes down that it did.
 _EMERGENCY_TICK_S = 5.0
 #: No request or analysis lasts this long, so what nobody refers to by then was left by a crash.
@@ -42,6 +45,10 @@ def _complete_quiet_studies() -> None:
 
 def _end_emergencies() -> None:
     end_due_emergencies()
+
+
+def _turn_agreements() -> None:
+    turn_agreements()
 
 
 def _requeue_orphans() -> None:
@@ -61,7 +68,8 @@ def _sweep_objects() -> None:
     get_vault().objects.sweep_partials(timedelta(seconds=ORPHAN_AGE_S))
     for tenant_id in list_tenant_ids():
         with tenant_scope(system_actor(tenant_id)):
-            sweep_orphans(older_than_s=ORPHAN_AGE_S)
+            destroy_exports()
+            sweep_orphans(older_than_s=ORPHAN_AGE_S, also_used=list_object_ids)
             forget_render_sessions(older_than=timedelta(days=1))
 
 
@@ -127,6 +135,7 @@ async def run_worker() -> None:
             asyncio.create_task(_every(_REAPER_TICK_S, "reaper", _in_thread(_requeue_orphans))),
             asyncio.create_task(_every(_PACKS_TICK_S, "packs", _in_thread(_request_packs))),
             asyncio.create_task(_every(_SESSIONS_TICK_S, "sessions", _in_thread(end_idle_sessions))),
+            asyncio.create_task(_every(_AGREEMENTS_TICK_S, "agreements", _in_thread(_turn_agreements))),
             asyncio.create_task(_every(_SWEEP_TICK_S, "sweep", _in_thread(_sweep_objects))),
             asyncio.create_task(_every(_STALLED_TICK_S, "stalled", lambda: _retry_stalled_jobs(app.job_manager))),
         ]

@@ -1,3 +1,5 @@
 """What the composition root may use of oversight."""
 
-__all__: list[str] = []
+from gantry.oversight.exports.services import destroy_exports, list_object_ids
+
+__all__ = ["destroy_exports", "list_object_ids"]

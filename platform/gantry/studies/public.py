@@ -26,7 +26,7 @@ from gantry.studies.domain import (
     fold_name,
     sum_up,
 )
-from gantry.studies.events import SeriesPacked, StudyCompleted
+from gantry.studies.events import SeriesPacked, StudyCompleted, StudyErased
 from gantry.studies.granting.emergency import (
     Sought,
     break_glass,
@@ -46,6 +46,13 @@ from gantry.studies.ingest import (
     stored_columns,
 )
 from gantry.studies.models import Erasure, Instance, LegalHold, Series, StoredObject, Study
+from gantry.studies.naming import (
+    PatientIdentity,
+    find_pseudonyms,
+    find_study_id,
+    list_patient_identities,
+    list_study_uids,
+)
 from gantry.studies.packs import (
     PackStatus,
     get_pack,
@@ -122,6 +129,7 @@ __all__ = [
     "ParsedInstance",
     "ParserPool",
     "ParserUnavailableError",
+    "PatientIdentity",
     "Received",
     "Referral",
     "ReferralCandidate",
@@ -137,6 +145,7 @@ __all__ = [
     "StoredObject",
     "Study",
     "StudyCompleted",
+    "StudyErased",
     "StudyFilter",
     "StudyState",
     "break_glass",
@@ -150,6 +159,8 @@ __all__ = [
     "filter_studies",
     "find_grant",
     "find_patients",
+    "find_pseudonyms",
+    "find_study_id",
     "fold_name",
     "get_erasure",
     "get_pack",
@@ -160,10 +171,12 @@ __all__ = [
     "list_holds",
     "list_names",
     "list_object_ids",
+    "list_patient_identities",
     "list_quarantine",
     "list_referrals",
     "list_referred",
     "list_study_grants",
+    "list_study_uids",
     "open_ingest",
     "open_instances",
     "open_object",

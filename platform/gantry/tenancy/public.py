@@ -27,6 +27,7 @@ from gantry.tenancy.members import (
     update_member,
 )
 from gantry.tenancy.models import Institution, Membership, Tenant
+from gantry.tenancy.naming import list_account_names, list_institution_names
 from gantry.tenancy.scopes import require_scope
 from gantry.tenancy.services import (
     SignIn,
@@ -75,7 +76,9 @@ __all__ = [
     "is_token_alive",
     "issue_account_token",
     "issue_token",
+    "list_account_names",
     "list_accounts",
+    "list_institution_names",
     "list_institutions",
     "list_member_cards",
     "list_members",
