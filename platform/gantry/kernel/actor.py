@@ -80,6 +80,8 @@ class Subject:
     is_quarantined: bool = False
     is_embargoed: bool = False
     has_legal_hold: bool = False
+    #: The patient had processing restricted (GDPR art. 18): their data are kept, and little else.
+    is_restricted: bool = False
     #: A result that this reader may not see yet (unreviewed) or any more (rejected).
     is_withheld: bool = False
     #: Who besides the platform would work on the data: a model's vendor, an external service. Empty: nobody.

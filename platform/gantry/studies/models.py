@@ -53,6 +53,8 @@ class Patient(TenantModel):
     key_id = models.UUIDField(default=new_uuid)
     #: Stands for the person in the audit trail.
     pseudonym = models.UUIDField(default=new_uuid)
+    #: Since when their data may only be kept, at their request (GDPR art. 18).
+    restricted_at = models.DateTimeField(null=True)
 
     class Meta:
         permissions = (("see_patient", "See a patient's studies that were shared or opened in an emergency"),)
