@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import type { Series } from "../src/api/types";
-import { linkedSlice, planeOf, sliceAt } from "../src/layout/planes";
+import { linkedSlice, sliceAt } from "../src/layout/planes";
 import { slicesOf } from "../src/transport/stack";
 import type { Vec3 } from "../src/viewport/lps";
+import { planeOf } from "../src/viewport/slice-plane";
 
 const AXIAL = [1, 0, 0, 0, 1, 0];
 const SAGITTAL = [0, 1, 0, 0, 0, -1];

@@ -2,7 +2,8 @@
 import type { Series } from "../api/types";
 import { slicesOf } from "../transport/stack";
 import { dot, type Plane, scale } from "../viewport/lps";
-import { areParallel, type Found, normalOf, planeOf, shareFrame, sliceAt } from "./planes";
+import { planeOf } from "../viewport/slice-plane";
+import { areParallel, type Found, normalOf, shareFrame, sliceAt } from "./planes";
 
 /** A slice that is looked at. */
 export interface Seen {

@@ -12,10 +12,11 @@ import {
 } from "../viewport/lps";
 import type { Tool, ViewportMode } from "../viewport/modes";
 import { isVolume } from "../viewport/presets";
+import { planeOf } from "../viewport/slice-plane";
 import { type Cell, EMPTY, flipCell, isPlane, openedCell, type Place, resetCell, rotateCell } from "./cells";
 import { HandLinks } from "./hand-links";
 import { type Direction, type Layout, layoutOf, neighbour } from "./layouts";
-import { type Found, linkedSlice, middleOf, normalOf, planeOf, shareFrame, sliceAt } from "./planes";
+import { type Found, linkedSlice, middleOf, normalOf, shareFrame, sliceAt } from "./planes";
 
 /** What is done in one cell and followed by the others. */
 export interface Links {

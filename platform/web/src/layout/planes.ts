@@ -1,40 +1,11 @@
 /** Which slice lies where in the patient: what linked scrolling and the crosshair go by. */
 import type { Series } from "../api/types";
-import { type Slice, slicesOf, spacingOf } from "../transport/stack";
-import { add, cross, dot, type Plane, type ShownPlane, scale, type Vec3 } from "../viewport/lps";
+import { slicesOf } from "../transport/stack";
+import { cross, dot, type Plane, type ShownPlane, type Vec3 } from "../viewport/lps";
+import { planeOf } from "../viewport/slice-plane";
 
 /** Planes that differ by less than 10° are scrolled as one. */
 const PARALLEL = Math.cos((10 * Math.PI) / 180);
-
-const isVector = (parts: readonly number[] | null, length: number): boolean =>
-  parts?.length === length && parts.every(Number.isFinite);
-
-/** A slice's place in the patient; null where it does not say. */
-export function planeOf(slice: Slice | undefined, frameOfReferenceUid = ""): ShownPlane | null {
-  if (!slice) return null;
-  const { image_position_patient, image_orientation_patient, rows, columns, frames } = slice.instance;
-  // The frames of one object have places of their own, which are not known here.
-  if (!isVector(image_position_patient, 3) || !isVector(image_orientation_patient, 6) || frames > 1)
-    return null;
-  const [rowSpacing, columnSpacing] = spacingOf(slice) ?? [0, 0];
-  const [x = 0, y = 0, z = 0] = image_position_patient as number[];
-  const [rx = 0, ry = 0, rz = 0, cx = 0, cy = 0, cz = 0] = image_orientation_patient as number[];
-  const row: Vec3 = [rx, ry, rz];
-  const column: Vec3 = [cx, cy, cz];
-  // The position is the first pixel's centre (PS3.3 C.7.6.2.1.1).
-  const toMiddle = add(
-    scale(row, ((columns - 1) / 2) * columnSpacing),
-    scale(column, ((rows - 1) / 2) * rowSpacing),
-  );
-  return {
-    center: add([x, y, z], toMiddle),
-    row,
-    column,
-    halfWidthMm: (columns / 2) * columnSpacing,
-    halfHeightMm: (rows / 2) * rowSpacing,
-    frameOfReferenceUid,
-  };
-}
 
 export const normalOf = ({ row, column }: Plane): Vec3 => cross(row, column);
 

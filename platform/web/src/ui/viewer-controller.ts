@@ -1,32 +1,26 @@
 import { bootstrap } from "../api/bootstrap";
 import type { Finding, Series, VoiWindow } from "../api/types";
 import { currentFindings, isWhole, OverlayStore } from "../findings/overlay-store";
-import { type Cell, isPlane } from "../layout/cells";
+import { isPlane } from "../layout/cells";
 import { Cine } from "../layout/cine";
 import { LayoutStore, type Link } from "../layout/layout-store";
 import type { Direction } from "../layout/layouts";
-import { type VolumeOffer, volumeOffer } from "../layout/stream-state";
-import { ConnectionPool } from "../transport/connection-pool";
-import type { RenderConnection } from "../transport/render-connection";
 import { indexOfInstance, slicesOf } from "../transport/stack";
 import type { TouchTool } from "../viewport/gestures";
 import type { Plane, ShownPlane, Vec3 } from "../viewport/lps";
 import type { Crop, Tool, ViewportMode } from "../viewport/modes";
+import { cellView } from "./cell-view";
 import type { ViewerCommands } from "./commands";
 import { objectWord } from "./kit/format";
 import { notify } from "./kit/notices";
+import { SeriesStreams } from "./series-streams";
 import { firstSeries, StudyStore } from "./study-store";
 import type { CellHandlers, CellView, ViewDetail, ViewportGrid } from "./viewport-grid";
-import { type WindowChoice, windowChoices } from "./window-choices";
+import type { WindowChoice } from "./window-choices";
 
 export type Tab = "image" | "series" | "findings";
 
 const OPACITY = "gantry.overlay-opacity";
-
-export interface Loaded {
-  loaded: number;
-  total: number;
-}
 
 /** What the controller asks of the page: to be drawn again, and its parts. */
 export interface ViewerPageParts {
@@ -40,6 +34,7 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   readonly study: StudyStore;
   readonly layout: LayoutStore;
   readonly overlays: OverlayStore;
+  readonly streams: SeriesStreams;
   readonly cine: Cine;
   isAiHidden = false;
   opacity = Number(localStorage.getItem(OPACITY) ?? 1);
@@ -54,10 +49,7 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   tab: Tab = "image";
   overlayVersion = 0;
   #page: ViewerPageParts;
-  #pool: ConnectionPool;
   #views: CellView[] = [];
-  #followed = new Map<string, RenderConnection>();
-  #fetched = new Map<string, Loaded>();
 
   constructor(page: ViewerPageParts) {
     this.#page = page;
@@ -68,14 +60,14 @@ export class ViewerController implements ViewerCommands, CellHandlers {
     this.cine = new Cine({
       playable: () => {
         const { series, cell } = this.layout;
-        const frameTimeMs = this.connectionOf(series)?.welcome?.frame_time_ms ?? null;
+        const frameTimeMs = this.streams.of(series)?.welcome?.frame_time_ms ?? null;
         return { seriesUid: cell.seriesUid, frameTimeMs };
       },
       step: () => this.#play(),
       onChange: changed,
     });
-    this.#pool = new ConnectionPool({ studyId: id });
-    this.study.onPacked = (seriesId) => this.#pool.packed(seriesId);
+    this.streams = new SeriesStreams(id, changed);
+    this.study.onPacked = (seriesId) => this.streams.packed(seriesId);
     this.overlays = new OverlayStore(() => {
       this.overlayVersion += 1;
       changed();
@@ -86,14 +78,14 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   close(): void {
     this.cine.stop();
     this.study.close();
-    this.#pool.close();
+    this.streams.close();
     document.removeEventListener("visibilitychange", this.#hidden);
   }
 
   /** The session goes on: the reader signed in again. */
   wake(): void {
     this.study.wake();
-    this.#pool.wake();
+    this.streams.wake();
   }
 
   #hidden = (): void => {
@@ -122,83 +114,9 @@ export class ViewerController implements ViewerCommands, CellHandlers {
     );
   }
 
-  connectionOf(series: Series | null): RenderConnection | null {
-    if (!series) return null;
-    const connection = this.#pool.get(series);
-    if (!this.#followed.has(series.series_instance_uid)) {
-      this.#followed.set(series.series_instance_uid, connection);
-      connection.addEventListener("change", () => this.#page.requestUpdate());
-    }
-    return connection;
-  }
-
-  /** How much of each series is here: decoded in the pod, or fetched one by one where there is none. */
-  get loaded(): Map<string, Loaded> {
-    const all = new Map(this.#fetched);
-    for (const [uid, { welcome, progress }] of this.#followed) {
-      if (!welcome || !progress) continue;
-      const loaded = progress.loaded.reduce((sum, [first, beyond]) => sum + beyond - first, 0);
-      all.set(uid, { loaded, total: welcome.frames.length });
-    }
-    return all;
-  }
-
-  offerOf(series: Series | null): VolumeOffer {
-    return volumeOffer(this.connectionOf(series), series ? slicesOf(series).length : 0);
-  }
-
-  choicesOf(cell: Cell): WindowChoice[] {
-    const series = this.layout.seriesOf(cell);
-    if (!series) return [];
-    const slice = slicesOf(series)[cell.index];
-    const frames = this.connectionOf(series)?.welcome?.frames;
-    const facts = frames?.find(
-      ({ sop_instance_uid, frame }) =>
-        sop_instance_uid === slice?.instance.sop_instance_uid && frame === slice.frame,
-    );
-    return windowChoices(series, cell, facts?.luts);
-  }
-
-  meshesOf(series: Series | null): string[] {
-    const results = this.connectionOf(series)?.welcome?.results ?? [];
-    return results.filter(({ kind, id }) => kind === "mesh" && !this.hiddenIds.has(id)).map(({ id }) => id);
-  }
-
-  /** The pod's names of how tissue looks in 3D, those for the modality first. */
-  volumePresetsOf(series: Series | null): string[] {
-    const names = this.connectionOf(series)?.welcome?.presets ?? [];
-    const isOwn = (name: string): boolean => name.startsWith(series?.modality.slice(0, 2) ?? "");
-    return [...names.filter(isOwn), ...names.filter((name) => !isOwn(name))];
-  }
-
   /** What each cell shows. Lists that say the same stay the same, so that only what changes is drawn again. */
   cellViews(): CellView[] {
-    const { layout } = this;
-    const before = this.#views;
-    this.#views = layout.cells.map((cell, at) => {
-      const series = layout.seriesOf(cell);
-      const here = this.findingsOn(cell.seriesUid);
-      const was = before[at];
-      const lines = layout.isMaximised || this.isPhone ? [] : layout.referencePlanesFor(at);
-      const meshes = cell.areMeshesShown && !this.isAiHidden ? this.meshesOf(series) : [];
-      return {
-        at,
-        cell,
-        series,
-        connection: this.connectionOf(series),
-        overlay: keepList(was?.overlay, this.overlays.itemsFor(here, this.hiddenIds, this.currentId)),
-        marks: keepList(was?.marks, series ? marksOn(series, here) : []),
-        hasUnreviewed: here.some((finding) => finding.review.state === "unreviewed"),
-        crosshair: layout.crosshairOf(cell),
-        referencePlanes: keepList(was?.referencePlanes, lines),
-        meshes: keepList(was?.meshes, meshes),
-        tool: layout.toolOf(cell),
-        color: layout.colorOf(at),
-        isLinked: layout.isLinked(at),
-        handLink: layout.isMaximised || this.isPhone ? "" : handWord(layout.handLinksOf(at)),
-        refusal: cell.mode === "stack" ? "" : this.offerOf(series).refusal,
-      };
-    });
+    this.#views = this.layout.cells.map((_, at) => cellView(this, at, this.#views[at]));
     return this.#views;
   }
 
@@ -317,7 +235,7 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   }
 
   loadedChanged(seriesUid: string, loaded: number, total: number): void {
-    this.#fetched.set(seriesUid, { loaded, total });
+    this.streams.fetched(seriesUid, { loaded, total });
     this.#page.requestUpdate();
   }
 
@@ -411,7 +329,9 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   }
 
   usePreset(number: number): void {
-    const choice = this.choicesOf(this.layout.cell).find(({ key }) => key === String(number));
+    const choice = this.streams
+      .choicesOf(this.layout.series, this.layout.cell)
+      .find(({ key }) => key === String(number));
     if (choice) this.choose(choice);
   }
 
@@ -531,38 +451,4 @@ export class ViewerController implements ViewerCommands, CellHandlers {
   toggleHelp(): void {
     this.#set({ isHelpOpen: !this.isHelpOpen });
   }
-}
-
-/** "Linked by hand: viewport 3, +12.5 mm". */
-function handWord(links: readonly { at: number; offsetMm: number }[]): string {
-  const words = links.map(({ at, offsetMm }) => {
-    const mm = offsetMm.toLocaleString("en", { signDisplay: "exceptZero", maximumFractionDigits: 1 });
-    return `viewport ${at + 1}, ${mm} mm`;
-  });
-  return words.length > 0 ? `Linked by hand: ${words.join("; ")}` : "";
-}
-
-/** The slices of a series that carry a standing finding. */
-function marksOn(series: Series, findings: readonly Finding[]): number[] {
-  const standing = findings.filter((finding) => finding.review.state !== "rejected");
-  const uids = new Set(
-    standing.flatMap((finding) => finding.slice_areas.map((slice) => slice.sop_instance_uid)),
-  );
-  return slicesOf(series).flatMap(({ instance }, at) => (uids.has(instance.sop_instance_uid) ? [at] : []));
-}
-
-function isSame(one: unknown, other: unknown): boolean {
-  if (one === other) return true;
-  if (typeof one !== "object" || typeof other !== "object" || !one || !other) return false;
-  const fields = Object.entries(one);
-  return (
-    fields.length === Object.keys(other).length &&
-    fields.every(([key, value]) => value === (other as Record<string, unknown>)[key])
-  );
-}
-
-/** The former list where the new one holds the same. */
-function keepList<T>(before: readonly T[] | undefined, after: readonly T[]): readonly T[] {
-  const isKept = before?.length === after.length && before.every((item, at) => isSame(item, after[at]));
-  return isKept ? before : after;
 }

@@ -74,7 +74,7 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
   /** The shell's dialog says what to do when the pictures stop because the session ended. */
   #sayEnd(): void {
     const { layout } = this.#viewer;
-    const code = this.#viewer.connectionOf(layout.series)?.reason?.code ?? "";
+    const code = this.#viewer.streams.of(layout.series)?.reason?.code ?? "";
     if (isSignedOut(code) && !this.#isEndSaid) window.dispatchEvent(new CustomEvent(SIGNED_OUT));
     this.#isEndSaid = isSignedOut(code);
   }
@@ -92,10 +92,10 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
       handOffers: layout.handOffers,
       isCrosshairShown: layout.isCrosshairShown,
       isSingle: series !== null && slicesOf(series).length < 2,
-      choices: viewer.choicesOf(cell),
-      offer: viewer.offerOf(series),
-      volumePresets: viewer.volumePresetsOf(series),
-      meshCount: viewer.meshesOf(series).length,
+      choices: viewer.streams.choicesOf(series, cell),
+      offer: viewer.streams.offerOf(series),
+      volumePresets: viewer.streams.volumePresetsOf(series),
+      meshCount: viewer.streams.meshesOf(series, viewer.hiddenIds).length,
       hasAi: viewer.findingsOn(cell.seriesUid).length > 0,
       isAiHidden: viewer.isAiHidden,
       opacity: viewer.opacity,
@@ -131,7 +131,7 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
       return html`<section class="stage">
         <div class="state muted" data-testid="no-images">${icon("layers")}${this.#whyNoImages(study)}</div>
       </section>`;
-    const connection = viewer.connectionOf(layout.series);
+    const connection = viewer.streams.of(layout.series);
     if (connection && isRevoked(connection)) return this.#renderRevoked(connection.reason?.sentence ?? "");
     return html`<section class="stage" aria-label="Images">
       <gantry-viewport-grid
@@ -172,7 +172,7 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
   /** One line for the whole stage on how the pictures of the active viewport come. */
   #renderStream() {
     const { layout } = this.#viewer;
-    const word = streamWord(this.#viewer.connectionOf(layout.series));
+    const word = streamWord(this.#viewer.streams.of(layout.series));
     if (!word) return nothing;
     return html`<span class="chip stream ${word.tone}" role="status" data-testid="stream-chip">
       ${icon(word.isBusy ? "wheel" : word.tone === "info" ? "info" : "alert", word.isBusy ? "small turning" : "small")}
@@ -222,7 +222,7 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
       .shownUids=${layout.cells.map(({ seriesUid }) => seriesUid)}
       .active=${layout.active}
       .findings=${counts}
-      .loaded=${viewer.loaded}
+      .loaded=${viewer.streams.loaded}
       .canDrag=${!viewer.isPhone}
       @series-change=${(event: CustomEvent<Series>) => viewer.openSeries(event.detail)}
     ></gantry-series-rail>`;

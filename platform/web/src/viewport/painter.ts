@@ -1,8 +1,6 @@
 import type { VoiWindow } from "../api/types";
 import { type Affine, magnify, type Region, rewindowTable, type Size } from "./geometry";
-
-export const isSameWindow = (one: VoiWindow | null, other: VoiWindow | null): boolean =>
-  one?.center === other?.center && one?.width === other?.width;
+import { isSameWindow } from "./windows";
 
 /** A picture, or a part of it, that lies over others. */
 export interface Layer {

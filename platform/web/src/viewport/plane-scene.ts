@@ -25,10 +25,10 @@ import {
   turnPlane,
 } from "./mpr";
 import { directionLetters, edgeLetters, planeName } from "./orientation";
-import { isSameWindow, Painter } from "./painter";
+import { Painter } from "./painter";
 import type { Scene, SceneHost, Status } from "./scene";
-import { voiOf, windowOf } from "./stack-scene";
 import { StreamScene } from "./stream-scene";
+import { isSameWindow, voiOf, windowOf } from "./windows";
 
 const GRAB_PX = 8;
 const CENTER_PX = 14;

@@ -1,10 +1,8 @@
-import { send } from "../api/http";
 import type { Series, VoiWindow } from "../api/types";
-import { type Picture, SliceLoader } from "../transport/loader";
 import { aheadOf, linkSpeed, PrefetchPlanner } from "../transport/prefetch";
-import { FrameFlag, type StackState, type Voi } from "../transport/protocol.gen";
+import { FrameFlag, type StackState } from "../transport/protocol.gen";
 import type { RenderConnection } from "../transport/render-connection";
-import { renderedUrl, type Slice, slicesOf, sliceWord, spacingOf } from "../transport/stack";
+import { type Slice, slicesOf, sliceWord, spacingOf } from "../transport/stack";
 import type { Shown, StreamView } from "../transport/stream-view";
 import { drawOverlay } from "./contours";
 import {
@@ -25,46 +23,17 @@ import {
   zoomAt,
 } from "./geometry";
 import { cutOf, drawCrosshair, drawLines, type Line } from "./lines";
-import { add, cross, dot, length, type ShownPlane, scale, subtract, type Vec3 } from "./lps";
+import { add, cross, dot, type ShownPlane, scale, subtract, type Vec3 } from "./lps";
 import { edgeLetters, planeName, turnLetters } from "./orientation";
-import { isSameWindow, type Layer, Painter } from "./painter";
-import { parseWindow } from "./presets";
+import { type Layer, Painter } from "./painter";
+import { RestPictures } from "./rest-pictures";
 import type { Scene, SceneHost, Status } from "./scene";
+import { matrixOf, planeOf, type SlicePlane } from "./slice-plane";
+import { isSameWindow, voiOf, windowOf } from "./windows";
 
-const BLANK_AFTER_MS = 150;
 /** So long a socket may take to open before pictures are fetched by REST meanwhile. */
 const PATIENCE_MS = 4_000;
 const LOSSY = "Lossy preview, not for diagnosis";
-
-/** What stands for "as the picture says" in the stream. */
-const voi = (kind: Voi["kind"], more: Partial<Voi> = {}): Voi => ({
-  kind,
-  center: null,
-  width: null,
-  function: "linear",
-  index: 0,
-  ...more,
-});
-
-export function voiOf(window: VoiWindow | "auto" | null, lut: number | null): Voi {
-  if (lut !== null) return voi("lut", { index: lut });
-  if (window === null) return voi("default");
-  if (window === "auto") return voi("auto");
-  const { center, width } = window;
-  // A linear window is one unit wide at least (PS3.3 C.11.2.1.2.1); float maps need narrower ones.
-  return voi("window", { center, width, function: width > 1 ? "linear" : "linear-exact" });
-}
-
-/** The window that the pod drew a frame in; null in colour. */
-export function windowOf({ frame }: Shown): VoiWindow | null {
-  const { windowCenter: center, windowWidth: width } = frame;
-  return Number.isFinite(center) && width > 0 ? { center, width } : null;
-}
-
-interface RestPicture {
-  index: number;
-  picture: Picture;
-}
 
 /** The slices of a series as they were acquired: over the stream, or one by one by REST. */
 export class StackScene implements Scene {
@@ -77,14 +46,8 @@ export class StackScene implements Scene {
   #places = new Map<number, number>();
   #welcome: unknown = null;
   #planner = new PrefetchPlanner();
-  #loader: SliceLoader | null = null;
-  #rest: RestPicture | null = null;
-  #restWanted = "";
+  #rest: RestPictures;
   #patience: ReturnType<typeof setTimeout> | undefined;
-  #blank: ReturnType<typeof setTimeout> | undefined;
-  #isLoading = false;
-  #error: unknown = null;
-  #turn = 0;
   #attachedAt = 0;
   #painter = new Painter();
   #preview: VoiWindow | null = null;
@@ -94,6 +57,7 @@ export class StackScene implements Scene {
 
   constructor(host: SceneHost) {
     this.#host = host;
+    this.#rest = new RestPictures(host, []);
   }
 
   update(changed: ReadonlySet<string>): void {
@@ -106,14 +70,11 @@ export class StackScene implements Scene {
 
   close(): void {
     this.#detach();
-    this.#loader?.close();
-    this.#loader = null;
-    clearTimeout(this.#blank);
-    clearTimeout(this.#patience);
+    this.#rest.close();
   }
 
   retry(): void {
-    this.#loader?.retry();
+    this.#rest.retry();
     this.#connection?.retry();
   }
 
@@ -183,7 +144,7 @@ export class StackScene implements Scene {
   setCrosshair(at: Point): void {
     const index = this.#shownIndex();
     const affine = this.#affine(index);
-    const plane = this.#geometry(index);
+    const plane = this.#place(index);
     if (!affine || !plane) return;
     const { x, y } = apply(invert(affine), at);
     this.#host.emit(
@@ -195,13 +156,11 @@ export class StackScene implements Scene {
   // What is shown.
 
   #open(series: Series | null): void {
-    this.#loader?.close();
-    this.#loader = null;
-    this.#rest = null;
-    this.#error = null;
+    this.#rest.close();
     this.#preview = null;
     this.#planner = new PrefetchPlanner();
     this.#slices = series ? slicesOf(series) : [];
+    this.#rest = new RestPictures(this.#host, this.#slices);
     this.#loaded = this.#slices.map(() => false);
     this.#welcome = null;
   }
@@ -264,18 +223,10 @@ export class StackScene implements Scene {
   #look(): void {
     const { index, size, series } = this.#host;
     if (!series || size.width === 0 || !this.#slices[index]) return;
-    if (this.#connection?.isDenied) this.#forget();
+    // The right to look is gone: so are the pictures.
+    if (this.#connection?.isDenied) this.#rest.close();
     else if (this.#streams(index)) this.#lookByStream(index);
     else if (!this.#isPatient()) this.#lookByRest(index);
-  }
-
-  /** The right to look is gone: so are the pictures. */
-  #forget(): void {
-    this.#turn += 1;
-    this.#loader?.close();
-    this.#loader = null;
-    this.#rest = null;
-    this.#isLoading = false;
   }
 
   #isPatient(): boolean {
@@ -291,8 +242,7 @@ export class StackScene implements Scene {
     const frame = this.#frames[index];
     if (!matrix || !affine || frame === undefined || !this.#view) return;
     // Its picture may be on the screen until the first frame is.
-    this.#loader?.pause();
-    this.#restWanted = "";
+    this.#rest.pause();
     const state: StackState = {
       kind: "stack",
       frame,
@@ -313,69 +263,14 @@ export class StackScene implements Scene {
   }
 
   #lookByRest(index: number): void {
-    const { series, studyInstanceUid, dicomweb } = this.#host;
     const affine = this.#affine(index);
-    if (!series || !affine) return;
-    if (!this.#loader) this.#restWanted = "";
-    this.#loader ??= new SliceLoader(this.#slices, {
-      urlOf: (slice) => renderedUrl(dicomweb, studyInstanceUid, series.series_instance_uid, slice),
-      fetchPicture: async (url, accept, signal) => {
-        const answer = await send(url, { headers: { Accept: accept }, signal });
-        return { blob: await answer.blob(), window: parseWindow(answer.headers.get("Gantry-Window")) };
-      },
-      decode: (blob) => createImageBitmap(blob, { colorSpaceConversion: "none" }),
-      onArrival: (at) => this.#arrived(at),
-      ahead: linkSpeed(undefined).wantsLittle ? 8 : 100,
-    });
-    const window = this.#host.window === "auto" ? null : this.#host.window;
-    const sharpness = scaleOf(affine) * devicePixelRatio;
-    // Each answer updates the element, which looks again.
-    const wanted = JSON.stringify([index, window, sharpness]);
-    if (wanted === this.#restWanted) return;
-    this.#restWanted = wanted;
-    this.#loader.look(index, window, sharpness);
-    this.#loaded = this.#loader.loaded();
-    void this.#refresh();
-  }
-
-  #arrived(index: number): void {
-    this.#loaded = this.#loader?.loaded() ?? this.#loaded;
-    if (index === this.#host.index) void this.#refresh();
-    this.#host.requestUpdate();
-  }
-
-  async #refresh(): Promise<void> {
-    const turn = ++this.#turn;
-    const { index } = this.#host;
-    const picture = await this.#loader?.best();
-    if (turn !== this.#turn) return;
-    clearTimeout(this.#blank);
-    this.#error = picture ? null : (this.#loader?.failure() ?? null);
-    this.#host.requestUpdate();
-    if (picture || this.#error) {
-      this.#rest = picture ? { index, picture } : null;
-      this.#isLoading = false;
-      if (picture?.window && !picture.asked) this.#host.emit("window-found", picture.window);
-      return;
-    }
-    // A moment of the former slice is calmer than a flash of black; longer would mislead.
-    this.#blank = setTimeout(() => {
-      this.#rest = null;
-      this.#isLoading = true;
-      this.#host.requestUpdate();
-    }, BLANK_AFTER_MS);
+    if (affine) this.#rest.look(index, scaleOf(affine) * devicePixelRatio);
   }
 
   #pictureCame(): void {
     const shown = this.#view?.shown;
     if (shown) {
-      clearTimeout(this.#blank);
-      this.#turn += 1;
-      this.#rest = null;
-      this.#loader?.close();
-      this.#loader = null;
-      this.#error = null;
-      this.#isLoading = false;
+      this.#rest.close();
       const found = windowOf(shown);
       const wasAsked = shown.state.kind === "stack" && shown.state.voi.kind === "window";
       if (found && !wasAsked && !isSameWindow(found, this.#found)) {
@@ -391,18 +286,18 @@ export class StackScene implements Scene {
     const shown = this.#view?.shown ?? null;
     if (!shown) return null;
     const isWanted = this.#places.get(shown.frame.place) === this.#host.index;
-    return !isWanted && !this.#streams(this.#host.index) && this.#rest ? null : shown;
+    return !isWanted && !this.#streams(this.#host.index) && this.#rest.shown ? null : shown;
   }
 
   #shownIndex(): number {
     const shown = this.#streamed();
     if (shown) return this.#places.get(shown.frame.place) ?? this.#host.index;
-    return this.#rest?.index ?? this.#host.index;
+    return this.#rest.shown?.index ?? this.#host.index;
   }
 
   #shownWindow(): VoiWindow | null {
     const shown = this.#streamed();
-    return shown ? windowOf(shown) : (this.#rest?.picture.window ?? null);
+    return shown ? windowOf(shown) : (this.#rest.shown?.picture.window ?? null);
   }
 
   #layers(index: number): Layer[] {
@@ -411,7 +306,7 @@ export class StackScene implements Scene {
     if (!matrix) return [];
     if (!shown) {
       const all = [0, 0, matrix.columns, matrix.rows] as const;
-      const { picture } = this.#rest ?? {};
+      const { picture } = this.#rest.shown ?? {};
       return picture ? [{ bitmap: picture.bitmap, region: all, window: picture.window }] : [];
     }
     const cache = this.#connection?.cache;
@@ -429,10 +324,7 @@ export class StackScene implements Scene {
 
   #matrix(index: number): Matrix | null {
     const slice = this.#slices[index];
-    if (!slice) return null;
-    const { columns, rows } = slice.instance;
-    const [rowSpacing, columnSpacing] = spacingOf(slice) ?? [1, 1];
-    return { columns, rows, rowSpacing, columnSpacing };
+    return slice ? matrixOf(slice) : null;
   }
 
   #affine(index: number): Affine | null {
@@ -446,48 +338,17 @@ export class StackScene implements Scene {
     return this.#slices[this.#host.index]?.instance.photometric_interpretation === "MONOCHROME1";
   }
 
-  #geometry(index: number): { origin: Vec3; alongRow: Vec3; alongColumn: Vec3 } | null {
+  /** Where a slice lies; null where it does not say, or lengths cannot be told. */
+  #place(index: number): SlicePlane | null {
     const slice = this.#slices[index];
-    const position = slice?.instance.image_position_patient;
-    const orientation = slice?.instance.image_orientation_patient;
-    const spacing = slice ? spacingOf(slice) : null;
-    if (
-      !slice ||
-      slice.instance.frames > 1 ||
-      position?.length !== 3 ||
-      orientation?.length !== 6 ||
-      !spacing
-    )
-      return null;
-    const [x = 0, y = 0, z = 0] = position;
-    const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = orientation;
-    // Pixel Spacing is between rows first, then between columns (PS3.3 10.7.1.3).
-    return {
-      origin: [x, y, z],
-      alongRow: scale([a, b, c], spacing[1]),
-      alongColumn: scale([d, e, f], spacing[0]),
-    };
+    return slice && spacingOf(slice) ? planeOf(slice, this.#host.series?.frame_of_reference_uid) : null;
   }
 
   plane(): ShownPlane | null {
-    const index = this.#shownIndex();
-    const geometry = this.#geometry(index);
-    const matrix = this.#matrix(index);
-    const { series } = this.#host;
-    if (!geometry || !matrix || !series?.frame_of_reference_uid) return null;
-    const { origin, alongRow, alongColumn } = geometry;
-    const toMiddle = add(
-      scale(alongRow, (matrix.columns - 1) / 2),
-      scale(alongColumn, (matrix.rows - 1) / 2),
-    );
-    return {
-      center: add(origin, toMiddle),
-      row: scale(alongRow, 1 / length(alongRow)),
-      column: scale(alongColumn, 1 / length(alongColumn)),
-      halfWidthMm: (matrix.columns * matrix.columnSpacing) / 2,
-      halfHeightMm: (matrix.rows * matrix.rowSpacing) / 2,
-      frameOfReferenceUid: series.frame_of_reference_uid,
-    };
+    const place = this.#place(this.#shownIndex());
+    if (!place?.frameOfReferenceUid) return null;
+    const { center, row, column, halfWidthMm, halfHeightMm, frameOfReferenceUid } = place;
+    return { center, row, column, halfWidthMm, halfHeightMm, frameOfReferenceUid };
   }
 
   draw(picture: CanvasRenderingContext2D, overlay: CanvasRenderingContext2D, ratio: number): Shown | null {
@@ -519,12 +380,11 @@ export class StackScene implements Scene {
 
   /** Planes of other viewports where they cut this slice, and the crosshair where it lies in it. */
   #drawLines(overlay: CanvasRenderingContext2D, index: number, affine: Affine, ratio: number): void {
-    const plane = this.plane();
-    const geometry = this.#geometry(index);
-    if (!plane || !geometry) return;
+    const plane = this.#place(index);
+    if (!plane?.frameOfReferenceUid) return;
+    const { origin, alongRow, alongColumn } = plane;
     const toScreen = (point: Vec3): Point => {
-      const from = subtract(point, geometry.origin);
-      const { alongRow, alongColumn } = geometry;
+      const from = subtract(point, origin);
       return apply(affine, {
         x: dot(from, alongRow) / dot(alongRow, alongRow),
         y: dot(from, alongColumn) / dot(alongColumn, alongColumn),
@@ -537,7 +397,7 @@ export class StackScene implements Scene {
     drawLines(overlay, lines, ratio);
     const { crosshair } = this.#host;
     if (!crosshair) return;
-    const away = Math.abs(dot(subtract(crosshair, geometry.origin), cross(plane.row, plane.column)));
+    const away = Math.abs(dot(subtract(crosshair, origin), cross(plane.row, plane.column)));
     if (away < this.#thickness() / 2 + 0.01) drawCrosshair(overlay, toScreen(crosshair), ratio);
   }
 
@@ -557,16 +417,16 @@ export class StackScene implements Scene {
     const { rotation, isFlipped, view, size } = this.#host;
     const matrix = this.#matrix(index);
     const streamed = this.#streamed();
-    const hasPicture = streamed !== null || this.#rest !== null;
+    const hasPicture = streamed !== null || this.#rest.shown !== null;
     const window =
       this.#preview ?? (this.#host.window === "auto" ? null : this.#host.window) ?? this.#shownWindow();
-    const failure = this.#streams(this.#host.index) ? this.#failure() : this.#error;
+    const failure = this.#streams(this.#host.index) ? this.#failure() : this.#rest.error;
     const zoom = affine ? Math.hypot(affine[0], affine[1]) : 1;
     return {
-      source: streamed ? "stream" : this.#rest ? "rest" : "none",
+      source: streamed ? "stream" : this.#rest.shown ? "rest" : "none",
       index,
       count: this.#slices.length,
-      loaded: this.#loaded,
+      loaded: this.#rest.loaded ?? this.#loaded,
       ...this.#goodness(affine, matrix, streamed),
       window: hasPicture || this.#host.window ? window : null,
       hasPicture,
@@ -583,7 +443,7 @@ export class StackScene implements Scene {
       error: failure,
       isLoading:
         !this.#connection?.isDenied &&
-        (this.#isLoading || (!hasPicture && !failure)) &&
+        (this.#rest.isLoading || (!hasPicture && !failure)) &&
         this.#slices.length > 0,
     };
   }
@@ -594,7 +454,7 @@ export class StackScene implements Scene {
     const source = isSource ? "Lossy when received, not for diagnosis" : "";
     const wanted = this.#preview ?? this.#host.window;
     if (!shown) {
-      const { picture } = this.#rest ?? {};
+      const { picture } = this.#rest.shown ?? {};
       if (!picture) return none;
       const { tier, asked, window } = picture;
       const isInWindow = wanted && wanted !== "auto" ? isSameWindow(window, wanted) : asked === null;

@@ -1,4 +1,4 @@
-import { html, LitElement, nothing, type PropertyValues, svg } from "lit";
+import { html, LitElement, nothing, type PropertyValues } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { asProblem } from "../api/problem";
 import type { Series, VoiWindow } from "../api/types";
@@ -6,7 +6,7 @@ import type { RenderConnection } from "../transport/render-connection";
 import { icon } from "../ui/kit/icons";
 import { controls } from "../ui/kit/styles";
 import type { OverlayItem } from "./contours";
-import { HOME, type Point, type Size, scaleBar, type View } from "./geometry";
+import { HOME, type Point, type Size, type View } from "./geometry";
 import { type Drag, Gestures, type TouchTool } from "./gestures";
 import type { Plane, ReferencePlane, ShownPlane, Vec3 } from "./lps";
 import { type Crop, isPlaneMode, type Slab, type Tool, type Turn, type ViewportMode } from "./modes";
@@ -14,17 +14,10 @@ import { PaintMarks } from "./paint-marks";
 import type { Scene, SceneHost, Status } from "./scene";
 import "./slice-bar";
 import { StackScene } from "./stack-scene";
+import { renderLetters, renderTags, renderText, sideOf } from "./viewport-labels";
 import { viewportStyles } from "./viewport-styles";
 
-const SIDES: Record<string, string> = { L: "Left", R: "Right", B: "Both sides" };
 const MOUSE_DRAGS: Record<number, Drag> = { 1: "pan", 2: "zoom" };
-/** For narrow viewports. */
-const SHORT: Record<string, string> = {
-  "Lossy preview, not for diagnosis": "Lossy, not for diagnosis",
-  "Not for diagnosis: lossy preview": "Not for diagnosis: lossy preview",
-  "Rendering, not for diagnosis": "Not for diagnosis",
-  "Lossy when received, not for diagnosis": "Lossy source, not for diagnosis",
-};
 const PROBE_MS = 60;
 const DOUBLE_TAP_ZOOM = 2;
 
@@ -341,84 +334,6 @@ export class Viewport extends LitElement implements SceneHost {
     return connection.reason?.sentence ?? "";
   }
 
-  #renderSeries(series: Series, status: Status) {
-    const side = SIDES[series.laterality];
-    return html`<div class="corner top start">
-      <strong>${series.series_number === null ? "" : `${series.series_number}: `}${series.series_description || series.modality}</strong>
-      <span>${[status.plane, series.body_part_examined].filter(Boolean).join(" · ")}</span>
-      ${side ? html`<span class="laterality" data-testid="laterality">${side}</span>` : nothing}
-    </div>`;
-  }
-
-  #renderTags(status: Status) {
-    // A phone's screen is none to read on, whatever is sent to it.
-    const lossy = status.hasPicture && this.isPhone ? "Not for diagnosis: lossy preview" : status.lossy;
-    return html`<div class="corner top end">
-      ${
-        this.hasUnreviewed
-          ? html`<span class="chip ai" data-testid="ai-tag">
-              ${icon("spark", "small")}${this.isAiHidden ? "AI hidden, not reviewed" : "AI, not reviewed"}
-            </span>`
-          : nothing
-      }
-      ${
-        lossy
-          ? html`<span class="chip warn" data-testid="lossy-tag">${icon("alert", "small")}<span class="long">${lossy}</span
-              ><span class="short">${SHORT[lossy] ?? lossy}</span></span>`
-          : nothing
-      }
-      ${
-        status.isLossless && !lossy
-          ? html`<span class="chip" data-testid="quality-tag">Full quality</span>`
-          : nothing
-      }
-      ${
-        status.isRefining && status.hasPicture
-          ? html`<span class="refining" data-testid="refining" title="A better picture is on its way"></span>`
-          : nothing
-      }
-    </div>`;
-  }
-
-  #renderPlace(status: Status) {
-    return html`<div class="corner bottom start">
-      <span><span>${status.word} </span><strong data-testid="slice-label">${status.index + 1} / ${status.count}</strong></span>
-      ${status.position ? html`<span>${status.position}</span>` : nothing}
-      ${this.probed ? html`<span data-testid="probe-label">${this.probed}</span>` : nothing}
-    </div>`;
-  }
-
-  #renderLook(status: Status) {
-    const format = (value: number): string =>
-      value.toLocaleString("en", { maximumFractionDigits: 2, useGrouping: false });
-    const { window, pxPerMm } = status;
-    const bar = pxPerMm ? scaleBar(pxPerMm, Math.min(160, this.size.width * 0.3)) : null;
-    const isVolume = this.mode === "volume";
-    return html`<div class="corner bottom end">
-      ${
-        bar
-          ? svg`<svg class="scale" width=${bar.px} height="8" aria-hidden="true">
-              <path d="M0.5 0v7H${bar.px - 0.5}V0" fill="none" stroke="#000" stroke-width="3"></path>
-              <path d="M0.5 0v7H${bar.px - 0.5}V0" fill="none" stroke="#fff" stroke-width="1.5"></path>
-            </svg>`
-          : nothing
-      }
-      <span>${bar ? (bar.mm >= 10 ? `${bar.mm / 10} cm` : `${bar.mm} mm`) : "No scale"}</span>
-      <span data-testid="window-label">
-        ${window ? `C ${format(window.center)}  W ${format(window.width)}` : status.hasPicture && !isVolume ? "Colour" : ""}${this.isInverted && !isVolume ? " inverted" : ""}
-      </span>
-      <span data-testid="zoom-label">Zoom ${status.zoom}</span>
-    </div>`;
-  }
-
-  #renderLetters({ letters }: Status) {
-    if (!letters) return nothing;
-    return html`<div data-testid="orientation" aria-label="Orientation: left edge ${letters.left}, top edge ${letters.top}">
-      <span class="letter left">${letters.left}</span><span class="letter right">${letters.right}</span>
-      <span class="letter topmost">${letters.top}</span><span class="letter lowest">${letters.bottom}</span>
-    </div>`;
-  }
-
   #renderCenter(status: Status) {
     const error = this.loadError ?? status.error;
     if (error) {
@@ -452,13 +367,6 @@ export class Viewport extends LitElement implements SceneHost {
       : nothing;
   }
 
-  #renderText(status: Status) {
-    const hasPlace = status.count > 0 && this.mode !== "volume";
-    return html`${this.series ? this.#renderSeries(this.series, status) : nothing}
-      ${hasPlace ? this.#renderPlace(status) : nothing}
-      ${status.count > 0 && this.size.width > 0 ? this.#renderLook(status) : nothing}`;
-  }
-
   override render() {
     const status = this.#scene.status();
     const isStale = this.connection?.state === "lost" || this.connection?.isSlow;
@@ -466,7 +374,7 @@ export class Viewport extends LitElement implements SceneHost {
     this.dataset.place = String(status.index);
     this.dataset.tier = String(status.tier);
     this.dataset.settled = String(status.isSettled);
-    this.toggleAttribute("data-side", Boolean(this.series && SIDES[this.series.laterality] && this.showText));
+    this.toggleAttribute("data-side", sideOf(this.series) !== "" && this.showText);
     const word =
       this.mode === "volume" ? "Volume in 3D" : `${status.word} ${status.index + 1} of ${status.count}`;
     return html`
@@ -482,8 +390,8 @@ export class Viewport extends LitElement implements SceneHost {
         <canvas id="picture"></canvas>
         <canvas id="overlay" data-testid="overlay"></canvas>
       </div>
-      ${this.showText ? this.#renderText(status) : nothing} ${this.#renderTags(status)}
-      ${this.#renderLetters(status)} ${this.#renderCenter(status)}
+      ${this.showText ? renderText(this, this.probed, status) : nothing} ${renderTags(this, status)}
+      ${renderLetters(status)} ${this.#renderCenter(status)}
       ${
         this.mode === "volume"
           ? nothing
