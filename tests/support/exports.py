@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -116,7 +117,7 @@ class MadeLog:
         """Return the files of an export of just these events."""
         chosen, tree = list(chosen), self.tree()
         edges = [-1, *chosen, self.size]
-        gaps = b"".join(b"".join(tree.cover(a + 1, b)) for a, b in zip(edges, edges[1:], strict=False))
+        gaps = b"".join(b"".join(tree.cover(a + 1, b)) for a, b in pairwise(edges))
         proofs = [
             {
                 "size": size,

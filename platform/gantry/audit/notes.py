@@ -158,6 +158,9 @@ def _is_signed(public_key: bytes, signature: bytes, message: bytes) -> bool:
 
 def _decode(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise NoteError("the note holds no base64 where it should") from None
+        raw = b""
+    if base64.b64encode(raw).decode() != text:
+        raise NoteError("the note holds no base64 where it should")
+    return raw

@@ -274,9 +274,10 @@ def is_signed(public_key: bytes, signature: bytes, message: bytes) -> bool:
 
 def _unbase64(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return b""
+    return raw if base64.b64encode(raw).decode() == text else b""  # one writing of each value
 
 
 def _key_id(name: str, public_key: bytes, kind: int) -> bytes:
