@@ -136,8 +136,8 @@ class World:
             yield
 
 
-def make_world(*, in_force: bool = True, permissions: tuple[Permission, ...] | None = None) -> World:
-    """Make a tenant with one institution, a member and a token for each role, and an agreement."""
+def make_world(*, in_force: bool = True, permissions: tuple[Permission, ...] | None = None, **terms: Any) -> World:
+    """Make a tenant with one institution, a member and a token for each role, and an agreement; `terms` are some of its."""
     slug = f"t-{uuid4().hex[:12]}"
     tenant_id = create_tenant(slug=slug, name=slug, networks=[("127.0.0.0/8", Place.SITE.value)])
     system = system_actor(tenant_id)
@@ -154,7 +154,7 @@ def make_world(*, in_force: bool = True, permissions: tuple[Permission, ...] | N
         agreement = draft_agreement(
             actor=system,
             version="v1",
-            content=content_with(permissions if permissions is not None else everything_permitted()),
+            content=content_with(permissions if permissions is not None else everything_permitted(), **terms),
         )
         if in_force:
             compliance = resolve_person(

@@ -16,7 +16,7 @@ from gantry.audit.ledger import (
     wait_for_signature,
 )
 from gantry.audit.line import PLATFORM_LOG, LedgerEvent, PatientCount, format_line, leaf_hash, parse_line
-from gantry.audit.services import record, record_access, record_platform, record_refusal
+from gantry.audit.services import list_last_accesses, record, record_access, record_platform, record_refusal
 from gantry.audit.status import LedgerStatus, ledger_status
 from gantry.audit.vocabulary import ACTIONS, Act, kind_of
 
@@ -43,6 +43,7 @@ __all__ = [
     "kind_of",
     "leaf_hash",
     "ledger_status",
+    "list_last_accesses",
     "open_ledger",
     "parse_line",
     "record",

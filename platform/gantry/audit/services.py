@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, IntegrityError
+from django.db.models import Max
 
 from gantry.audit.domain import AccessKey, Entry, Kind, Outcome
 from gantry.audit.errors import AuditUnavailableError
@@ -101,6 +103,12 @@ def record_access(
     except IntegrityError:
         return  # a read at the same moment was faster: it has recorded
     record(actor=actor, entry=Entry(kind=Kind.ACCESSED, action=action, decision=decision, subject=subject), clock=clock)
+
+
+def list_last_accesses(study_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Return when studies of the scope's tenant were read last, to within the window; within a unit of work."""
+    rows = AccessWindow.objects.filter(study_id__in=list(study_ids)).values("study_id").annotate(last=Max("window"))
+    return {row["study_id"]: row["last"] for row in rows}
 
 
 def record_refusal(refused: Refused) -> None:

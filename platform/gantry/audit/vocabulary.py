@@ -177,6 +177,8 @@ DESTRUCTION = {
     "erasure.completed": _configured("An erasure was completed: objects, rows and keys are destroyed.", "D"),
     "erasures.listed": Act(K.QUERY, "Erasures or a certificate were looked at."),
     "study.erased": _accessed("A study was erased.", "D"),
+    "study.partly_erased": _accessed("Images or results of a study were erased; the rest of it stays.", "D"),
+    "quarantine.erased": _accessed("Objects in quarantine were erased.", "D"),
     "patient.erased": _accessed("A patient was erased.", "D"),
     "retention.previewed": Act(K.QUERY, "It was listed what scheduled destruction would destroy."),
     "retention.run": _configured("Scheduled destruction was run.", "D"),

@@ -20,7 +20,13 @@ from gantry.foundation.scope import tenant_scope
 from gantry.identity.public import end_idle_sessions
 from gantry.kernel.actor import system_actor
 from gantry.oversight.public import destroy_exports, list_object_ids
-from gantry.studies.public import complete_due_studies, end_due_emergencies, request_missing_packs
+from gantry.studies.public import (
+    complete_due_studies,
+    end_due_emergencies,
+    request_missing_packs,
+    resume_erasures,
+    run_due_retention,
+)
 from gantry.tenancy.public import list_tenant_ids
 from gantry.vault.public import get_vault
 from gantry.viewing.public import forget_render_sessions
@@ -30,6 +36,7 @@ log = structlog.get_logger(__name__)
 #: Analyses fill both cores, so one runs at a time; short jobs do not wait for it, nor does who wants to look.
 _QUEUES = {"default": 2, "packs": 1, "analyses": 1, "exports": 1}
 _QUIET_TICK_S, _REAPER_TICK_S, _STALLED_TICK_S, _PACKS_TICK_S = 0.5, 5.0, 10.0, 60.0
+_ERASURE_TICK_S, _RETENTION_TICK_S = 10.0, 6 * 3600.0
 _STALLED_AFTER_S = 25.0
 _SESSIONS_TICK_S = 30.0
 _AGREEMENTS_TICK_S = 30.0
@@ -71,6 +78,16 @@ def _sweep_objects() -> None:
             destroy_exports()
             sweep_orphans(older_than_s=ORPHAN_AGE_S, also_used=list_object_ids)
             forget_render_sessions(older_than=timedelta(days=1))
+
+
+def _resume_erasures() -> None:
+    """Take up erasures that broke off; they do not wait in the queue, for nothing may lose them."""
+    resume_erasures()
+
+
+def _run_due_retention() -> None:
+    """Destroy what no agreement keeps any longer, in each tenant whose time it is."""
+    run_due_retention()
 
 
 async def _retry_stalled_jobs(manager: object) -> None:
@@ -137,6 +154,8 @@ async def run_worker() -> None:
             asyncio.create_task(_every(_SESSIONS_TICK_S, "sessions", _in_thread(end_idle_sessions))),
             asyncio.create_task(_every(_AGREEMENTS_TICK_S, "agreements", _in_thread(_turn_agreements))),
             asyncio.create_task(_every(_SWEEP_TICK_S, "sweep", _in_thread(_sweep_objects))),
+            asyncio.create_task(_every(_ERASURE_TICK_S, "erasures", _in_thread(_resume_erasures))),
+            asyncio.create_task(_every(_RETENTION_TICK_S, "retention", _in_thread(_run_due_retention))),
             asyncio.create_task(_every(_STALLED_TICK_S, "stalled", lambda: _retry_stalled_jobs(app.job_manager))),
         ]
         waiting = asyncio.create_task(stop.wait())

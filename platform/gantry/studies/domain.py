@@ -40,6 +40,18 @@ class ErasureTarget(StrEnum):
     TENANT = "tenant"
 
 
+class ErasurePart(StrEnum):
+    """How much of its studies an erasure takes."""
+
+    WHOLE = "whole"
+    #: The images as they came, and the packs made of them; what is known of the study, and its results, stay.
+    PIXELS = "pixels"
+    #: What AI made of it, with its reviews; the study stays.
+    RESULTS = "results"
+    #: Objects in quarantine, whosever they are.
+    QUARANTINE = "quarantine"
+
+
 class ErasureCause(StrEnum):
     """Why something is destroyed."""
 

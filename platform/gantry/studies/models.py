@@ -7,7 +7,7 @@ from django.db import models
 from gantry.access.public import ObjectGrant
 from gantry.foundation.models import TenantModel, parent_key
 from gantry.kernel.ids import new_uuid
-from gantry.studies.domain import ErasureState, ErasureTarget, PackState, ReviewState, StudyState
+from gantry.studies.domain import ErasurePart, ErasureState, ErasureTarget, PackState, ReviewState, StudyState
 from gantry.studies.grants import (
     Emergency,
     EmergencyAttempt,
@@ -272,7 +272,8 @@ class Erasure(TenantModel):
     """One act of destruction, from plan to certificate. Ids, counts and keys' ids: it outlives what it destroyed."""
 
     target = models.CharField(max_length=16, choices=[(one.value, one.value) for one in ErasureTarget])
-    #: Ids of rows that will be gone, therefore no foreign keys.
+    part = models.CharField(max_length=16, default=ErasurePart.WHOLE)
+    #: Ids of rows that will be gone, therefore no foreign keys; of what is in quarantine where that is meant.
     patient_id = models.UUIDField(null=True)
     study_ids = models.JSONField(default=list)
     cause = models.CharField(max_length=32)

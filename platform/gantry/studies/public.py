@@ -13,9 +13,17 @@ from gantry.studies.destruction.planning import (
     withdraw_erasure,
 )
 from gantry.studies.destruction.replay import replay_erasure
+from gantry.studies.destruction.retention import (
+    list_retention_runs,
+    preview_retention,
+    retention_schedule,
+    run_due_retention,
+    run_retention,
+)
 from gantry.studies.domain import (
     EmergencyReason,
     ErasureCause,
+    ErasurePart,
     ErasureState,
     ErasureTarget,
     GrantScope,
@@ -45,7 +53,7 @@ from gantry.studies.ingest import (
     store_batch,
     stored_columns,
 )
-from gantry.studies.models import Erasure, Instance, LegalHold, Series, StoredObject, Study
+from gantry.studies.models import Erasure, Instance, LegalHold, RetentionRun, Series, StoredObject, Study
 from gantry.studies.naming import (
     PatientIdentity,
     find_pseudonyms,
@@ -112,6 +120,7 @@ __all__ = [
     "EmergencyReason",
     "Erasure",
     "ErasureCause",
+    "ErasurePart",
     "ErasureState",
     "ErasureTarget",
     "GrantScope",
@@ -135,6 +144,7 @@ __all__ = [
     "ReferralCandidate",
     "Rejection",
     "ResultObject",
+    "RetentionRun",
     "ReviewState",
     "ReviewVerdict",
     "Series",
@@ -175,6 +185,7 @@ __all__ = [
     "list_quarantine",
     "list_referrals",
     "list_referred",
+    "list_retention_runs",
     "list_study_grants",
     "list_study_uids",
     "open_ingest",
@@ -184,6 +195,7 @@ __all__ = [
     "opened_instance",
     "place_hold",
     "plan_erasure",
+    "preview_retention",
     "refer_study",
     "register_fence",
     "release_hold",
@@ -193,8 +205,11 @@ __all__ = [
     "require_study",
     "result_condition",
     "resume_erasures",
+    "retention_schedule",
     "retrieval_activity",
     "review_emergency",
+    "run_due_retention",
+    "run_retention",
     "search_series",
     "search_studies",
     "set_result_review",

@@ -331,6 +331,7 @@ def test_news_of_an_erased_study_says_nothing_any_more(world: World) -> None:
     erase(world, target=ErasureTarget.PATIENT, patient_id=patient_of(world, loaded.study_id).pk)
     with world.reading():
         assert not Stream.objects.filter(name__startswith="study:").exists()
-        names = list(StreamEvent.objects.order_by("seq").values_list("name", flat=True))
+        news = StreamEvent.objects.filter(stream__name="worklist").order_by("seq")
+        names = list(news.values_list("name", flat=True))
     assert names[-1] == "study.erased.v1"
     assert set(names[:-1]) == {"event.erased.v1"}

@@ -24,7 +24,7 @@ from gantry.studies.destruction.domain import (
 )
 from gantry.studies.destruction.holds import list_holds_on
 from gantry.studies.destruction.inventory import Inventory, take_inventory
-from gantry.studies.domain import ErasureCause, ErasureState, ErasureTarget
+from gantry.studies.domain import ErasureCause, ErasurePart, ErasureState, ErasureTarget
 from gantry.studies.models import Erasure, LegalHold, Patient, Study
 
 
@@ -35,9 +35,16 @@ class Scope:
     target: ErasureTarget
     study_ids: tuple[UUID, ...] = ()
     patient_id: UUID | None = None
+    part: ErasurePart = ErasurePart.WHOLE
 
 
-def scope_of(target: ErasureTarget, *, patient_id: UUID | None, study_ids: Collection[UUID]) -> Scope:
+def scope_of(
+    target: ErasureTarget,
+    *,
+    patient_id: UUID | None,
+    study_ids: Collection[UUID],
+    part: ErasurePart = ErasurePart.WHOLE,
+) -> Scope:
     """Find the studies that are meant; a patient whose every study goes, goes with them."""
     if target is ErasureTarget.TENANT:
         return Scope(target)
@@ -46,11 +53,15 @@ def scope_of(target: ErasureTarget, *, patient_id: UUID | None, study_ids: Colle
             raise NotFoundError
         found = Study.objects.filter(patient_id=patient_id).values_list("pk", flat=True)
         return Scope(target, tuple(sorted(found)), patient_id)
+    if part is ErasurePart.QUARANTINE:
+        return Scope(target, tuple(sorted(study_ids)), None, part)
     wanted = list(Study.objects.filter(pk__in=list(study_ids)))
     patients = {study.patient_id for study in wanted}
     if not wanted or len(wanted) != len(set(study_ids)) or len(patients) != 1:
         raise NotFoundError
     (patient,) = patients
+    if part is not ErasurePart.WHOLE:
+        return Scope(target, tuple(sorted(study.pk for study in wanted)), None, part)
     is_all = not Study.objects.filter(patient_id=patient).exclude(pk__in=list(study_ids)).exists()
     return Scope(target, tuple(sorted(study.pk for study in wanted)), patient if is_all else None)
 
@@ -59,7 +70,7 @@ def inventory_of(scope: Scope) -> Inventory:
     """Count and list what an erasure would destroy."""
     if scope.target is ErasureTarget.TENANT:
         return leftovers.take_tenant_inventory()
-    return take_inventory(study_ids=scope.study_ids, patient_id=scope.patient_id)
+    return take_inventory(study_ids=scope.study_ids, patient_id=scope.patient_id, part=scope.part)
 
 
 def holds_in(scope: Scope, patient_id: UUID | None) -> list[LegalHold]:
@@ -76,6 +87,7 @@ def plan_of(scope: Scope, inventory: Inventory, holds: Sequence[LegalHold]) -> d
     """Return the plan as people read it."""
     return {
         "target": scope.target,
+        "part": scope.part,
         "studies": len(scope.study_ids),
         "whole_patient": scope.patient_id is not None,
         "categories": [share.to_json() for share in inventory.shares],
@@ -89,6 +101,7 @@ def hash_of(scope: Scope, inventory: Inventory) -> str:
     return digest(
         {
             "target": scope.target,
+            "part": scope.part,
             "patient": str(scope.patient_id),
             "studies": [str(one) for one in scope.study_ids],
             "keys": [str(one) for one in inventory.key_ids],
@@ -98,20 +111,21 @@ def hash_of(scope: Scope, inventory: Inventory) -> str:
 
 
 def subject_for(actor: Actor, scope: Scope, patient_id: UUID | None, *, has_hold: bool = False) -> Subject:
+    is_of_studies = scope.part is not ErasurePart.QUARANTINE
     pseudonym = None
     if patient_id is not None:
         pseudonym = Patient.objects.filter(pk=patient_id).values_list("pseudonym", flat=True).first()
     return Subject(
         tenant_id=actor.tenant_id,
         category=DataCategory.PIXEL_DATA,
-        study_id=StudyId(scope.study_ids[0]) if len(scope.study_ids) == 1 else None,
+        study_id=StudyId(scope.study_ids[0]) if len(scope.study_ids) == 1 and is_of_studies else None,
         patient_pseudonym=pseudonym,
         has_legal_hold=has_hold,
     )
 
 
 def patient_of(scope: Scope) -> UUID | None:
-    if scope.patient_id is not None or not scope.study_ids:
+    if scope.patient_id is not None or not scope.study_ids or scope.part is ErasurePart.QUARANTINE:
         return scope.patient_id
     return Study.objects.values_list("patient_id", flat=True).get(pk=scope.study_ids[0])
 
@@ -136,6 +150,7 @@ def kept_scope(erasure: Erasure) -> Scope:
             ErasureTarget(erasure.target),
             patient_id=erasure.patient_id,
             study_ids=[UUID(one) for one in erasure.study_ids],
+            part=ErasurePart(erasure.part),
         )
         if erasure.state in {ErasureState.PLANNED, ErasureState.CONFIRMED}
         else Scope(ErasureTarget(erasure.target))

@@ -43,7 +43,7 @@ from gantry.studies.destruction.erasing import (
 )
 from gantry.studies.destruction.fences import raise_fences, wait_for_writers
 from gantry.studies.destruction.inventory import Inventory, delete_rows, ref_of, surviving_rows
-from gantry.studies.domain import ErasureState, ErasureTarget
+from gantry.studies.domain import ErasurePart, ErasureState, ErasureTarget
 from gantry.studies.events import StudyErased
 from gantry.studies.models import Erasure, Patient, Study
 from gantry.vault.public import ObjectName, get_vault
@@ -129,9 +129,24 @@ def _let_rows_go(
 ) -> dict[str, Any]:
     keys = [str(key_id) for key_id in inventory.key_ids]
     work: dict[str, Any] = {"objects": [str(one) for one in inventory.object_ids], "keys": keys}
-    if scope.patient_id is None:
-        work |= _put_others_under_new_key(scope, clock)
-    delete_rows(study_ids=scope.study_ids, patient_id=scope.patient_id)
+    has_others = scope.patient_id is None and scope.part is not ErasurePart.QUARANTINE
+    patient_id = patient_of(scope) if has_others else None
+    if patient_id is not None:
+        _raise_fences(patient_id, clock)
+    delete_rows(study_ids=scope.study_ids, patient_id=scope.patient_id, part=scope.part)
+    if patient_id is not None:
+        work |= _put_others_under_new_key(patient_id)
+    _tell(actor, scope, decision, subject, erasure, clock)
+    return work
+
+
+def _tell(actor: Actor, scope: Scope, decision: Decision, subject: Subject, erasure: Erasure, clock: Clock) -> None:
+    """Record what went, of each study and of the patient, and let those who show it know."""
+    detail = {**detail_of(erasure), "part": scope.part}
+    if scope.part is ErasurePart.QUARANTINE:
+        entry = Entry(Kind.ACCESSED, "quarantine.erased", decision=decision, subject=subject, detail=detail)
+        record(actor=actor, entry=entry, clock=clock)
+        return
     for study_id in scope.study_ids:
         of_study = Subject(
             tenant_id=actor.tenant_id,
@@ -139,36 +154,36 @@ def _let_rows_go(
             study_id=StudyId(study_id),
             patient_pseudonym=subject.patient_pseudonym,
         )
-        entry = Entry(Kind.ACCESSED, "study.erased", decision=decision, subject=of_study, detail=detail_of(erasure))
-        record(actor=actor, entry=entry, clock=clock)
+        action = "study.erased" if scope.part is ErasurePart.WHOLE else "study.partly_erased"
+        record(
+            actor=actor,
+            entry=Entry(Kind.ACCESSED, action, decision=decision, subject=of_study, detail=detail),
+            clock=clock,
+        )
     if scope.patient_id is not None:
-        entry = Entry(Kind.ACCESSED, "patient.erased", decision=decision, subject=subject, detail=detail_of(erasure))
+        entry = Entry(Kind.ACCESSED, "patient.erased", decision=decision, subject=subject, detail=detail)
         record(actor=actor, entry=entry, clock=clock)
-    for study_id in scope.study_ids:
-        emit(StudyErased(study_id=study_id), streams=(WORKLIST,), clock=clock)
-    return work
+    if scope.part is ErasurePart.WHOLE:
+        for study_id in scope.study_ids:
+            emit(StudyErased(study_id=study_id), streams=(WORKLIST,), clock=clock)
 
 
-def _put_others_under_new_key(scope: Scope, clock: Clock) -> dict[str, Any]:
+def _raise_fences(patient_id: UUID, clock: Clock) -> None:
+    studies = Study.objects.select_for_update().filter(patient_id=patient_id).order_by("pk")
+    raise_fences(list(studies.values_list("pk", flat=True)), clock)
+
+
+def _put_others_under_new_key(patient_id: UUID) -> dict[str, Any]:
     """Wrap what stays of the patient under a new key, since the old one opens what goes, in every old backup.
 
     The new wrappings are kept with the deletion log: a database restored from before knows the old ones alone.
     """
-    patient_id = patient_of(scope)
-    assert patient_id is not None
     patient = Patient.objects.select_for_update().get(pk=patient_id)
-    others = list(
-        Study.objects.select_for_update()
-        .filter(patient=patient)
-        .exclude(pk__in=scope.study_ids)
-        .values_list("pk", flat=True)
-    )
-    raise_fences(others, clock)
     vault, new_key_id = get_vault(), uuid4()
     vault.keys.create_key(patient.tenant_id, new_key_id)
     old_key_id = patient.key_id
     wrappings: list[list[str]] = []
-    for model, row in surviving_rows(patient_id=patient.pk, without=scope.study_ids):
+    for model, row in surviving_rows(patient_id=patient.pk):
         if row.key_id != old_key_id:
             continue
         moved = vault.rewrap(ref_of(row), new_key_id)
@@ -176,7 +191,7 @@ def _put_others_under_new_key(scope: Scope, clock: Clock) -> dict[str, Any]:
         wrappings.append([str(row.object_id), moved.wrapped_key.hex()])
     Patient.objects.filter(pk=patient.pk).update(key_id=new_key_id)
     return {
-        "keys": sorted({str(old_key_id)}),
+        "keys": [str(old_key_id)],
         "patient": str(patient.pk),
         "new_key": str(new_key_id),
         "wrappings": wrappings,
@@ -213,6 +228,7 @@ def log_erasure(erasure: Erasure) -> None:
         "erasure_id": str(erasure.pk),
         "state": erasure.state,
         "target": erasure.target,
+        "part": erasure.part,
         "patient_id": str(erasure.patient_id) if erasure.patient_id else None,
         "study_ids": erasure.study_ids,
         "started_at": erasure.started_at.isoformat() if erasure.started_at else None,

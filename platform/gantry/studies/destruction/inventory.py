@@ -19,6 +19,7 @@ from django.db.models import Count, Q, Sum
 from gantry.foundation.models import TenantModel
 from gantry.foundation.outbox import study_stream
 from gantry.studies.destruction.domain import Share
+from gantry.studies.domain import ErasurePart
 from gantry.vault.public import StoredRef
 
 #: What people call the rows of a table; the rest are "other records".
@@ -74,6 +75,34 @@ class Holding:
             for path in self.to_patient:
                 wanted |= Q(**{path: patient_id})
         return self.model.objects.filter(wanted)
+
+    def part_of(self, part: ErasurePart) -> Q | None:
+        """Return which of a study's rows a part of it takes; None where it takes none of this table."""
+        if part is ErasurePart.WHOLE:
+            return Q()
+        of_series = {"studies.Instance": "series__analysis_id", "studies.SeriesPack": "series__analysis_id"}
+        if part is ErasurePart.PIXELS:
+            return Q(**{of_series[self.label]: None}) if self.label in of_series else None
+        if part is ErasurePart.RESULTS:
+            if self.label in of_series or self.label == "studies.Series":
+                return Q(**{f"{of_series.get(self.label, 'analysis_id')}__isnull": False})
+            return Q() if self.label.startswith("analyses.") or self.label == "viewing.RenderSession" else None
+        return None
+
+    def selected(
+        self, *, study_ids: Collection[UUID], patient_id: UUID | None, part: ErasurePart = ErasurePart.WHOLE
+    ) -> models.QuerySet[Any] | None:
+        """Return the rows that an erasure takes; None where it leaves this table alone.
+
+        Of what is in quarantine `study_ids` are the rows' own.
+        """
+        if part is ErasurePart.QUARANTINE:
+            is_meant = self.label == "studies.QuarantinedInstance"
+            return self.model.objects.filter(pk__in=list(study_ids)) if is_meant else None
+        condition = self.part_of(part)
+        if condition is None:
+            return None
+        return self.rows(study_ids=study_ids, patient_id=patient_id).filter(condition)
 
 
 @functools.cache
@@ -150,24 +179,28 @@ class Inventory:
 _SUBSTANCE: Final = ("studies.Study", "studies.Instance", "studies.QuarantinedInstance", "analyses.Analysis")
 
 
-def take_inventory(*, study_ids: Collection[UUID], patient_id: UUID | None) -> Inventory:
+def take_inventory(
+    *, study_ids: Collection[UUID], patient_id: UUID | None, part: ErasurePart = ErasurePart.WHOLE
+) -> Inventory:
     """Count and list what belongs to some studies, and to a patient; within a unit of work."""
     shares: dict[str, list[int]] = {}
     keys: set[UUID] = set()
     objects: set[UUID] = set()
     substance: dict[str, list[str]] = {}
     for holding in holdings():
-        rows = holding.rows(study_ids=study_ids, patient_id=patient_id)
-        for category, part in _split(holding, rows):
+        rows = holding.selected(study_ids=study_ids, patient_id=patient_id, part=part)
+        if rows is None:
+            continue
+        for category, rows_of_it in _split(holding, rows):
             counts = shares.setdefault(category, [0, 0, 0])
             if holding.has_objects:
-                stored = part.filter(object_id__isnull=False)
+                stored = rows_of_it.filter(object_id__isnull=False)
                 found = stored.aggregate(n=Count("pk"), size=Sum("size_bytes"))
-                counts[0] += part.count()
+                counts[0] += rows_of_it.count()
                 counts[1] += found["n"]
                 counts[2] += found["size"] or 0
             else:
-                counts[0] += part.count()
+                counts[0] += rows_of_it.count()
         if holding.has_objects:
             for object_id, key_id in rows.filter(object_id__isnull=False).values_list("object_id", "key_id"):
                 objects.add(object_id)
@@ -176,7 +209,7 @@ def take_inventory(*, study_ids: Collection[UUID], patient_id: UUID | None) -> I
             substance[holding.label] = sorted(str(pk) for pk in rows.values_list("pk", flat=True))
     if patient_id is not None:
         keys.add(apps.get_model("studies", "Patient").objects.values_list("key_id", flat=True).get(pk=patient_id))
-    events = _study_events(study_ids).count()
+    events = _study_events(study_ids).count() if part is ErasurePart.WHOLE else 0
     if events:
         shares["events of live updates"] = [events, 0, 0]
     return Inventory(
@@ -204,11 +237,18 @@ def may_delete(model: type[TenantModel]) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def delete_rows(*, study_ids: Collection[UUID], patient_id: UUID | None) -> None:
+def delete_rows(*, study_ids: Collection[UUID], patient_id: UUID | None, part: ErasurePart = ErasurePart.WHOLE) -> None:
     """Delete every row that belongs to some studies, and to a patient; within a unit of work."""
     for holding in holdings():
-        if may_delete(holding.model):
-            holding.rows(study_ids=study_ids, patient_id=patient_id).delete()
+        rows = holding.selected(study_ids=study_ids, patient_id=patient_id, part=part)
+        if rows is not None and may_delete(holding.model):
+            rows.delete()
+    if part is ErasurePart.PIXELS:
+        apps.get_model("studies", "Study").objects.filter(pk__in=list(study_ids)).update(number_of_instances=0)
+        of_images = apps.get_model("studies", "Series").objects.filter(study_id__in=list(study_ids), analysis_id=None)
+        of_images.update(number_of_instances=0)
+    if part is not ErasurePart.WHOLE:
+        return
     names = [study_stream(study_id) for study_id in study_ids]
     apps.get_model("foundation", "Stream").objects.filter(name__in=names).delete()
     # In a stream of everybody the place stays, so that who resumes finds no gap; what it said goes.
@@ -222,16 +262,15 @@ def _study_events(study_ids: Collection[UUID]) -> models.QuerySet[Any]:
     )
 
 
-def surviving_rows(*, patient_id: UUID, without: Collection[UUID]) -> list[tuple[Any, Any]]:
-    """Return the rows with objects of a patient's other studies, to be put under another key."""
-    study_model = apps.get_model("studies", "Study")
-    others = list(
-        study_model.objects.filter(patient_id=patient_id).exclude(pk__in=list(without)).values_list("pk", flat=True)
+def surviving_rows(*, patient_id: UUID) -> list[tuple[Any, Any]]:
+    """Return the rows with objects that a patient has left, to be put under another key."""
+    studies = list(
+        apps.get_model("studies", "Study").objects.filter(patient_id=patient_id).values_list("pk", flat=True)
     )
     found: list[tuple[Any, Any]] = []
     for holding in holdings():
         if holding.has_objects and holding.to_study:
-            rows = holding.rows(study_ids=others, patient_id=None).filter(object_id__isnull=False)
+            rows = holding.rows(study_ids=studies, patient_id=None).filter(object_id__isnull=False)
             found += [(holding.model, row) for row in rows.select_for_update(of=("self",))]
     return found
 

@@ -35,7 +35,7 @@ from gantry.studies.destruction.erasing import (
     scope_of,
 )
 from gantry.studies.destruction.execution import AGAIN_AFTER, erase_job, log_erasure
-from gantry.studies.domain import ErasureCause, ErasureState, ErasureTarget
+from gantry.studies.domain import ErasureCause, ErasurePart, ErasureState, ErasureTarget
 from gantry.studies.models import Erasure, Patient, Study
 
 
@@ -59,6 +59,7 @@ def plan_erasure(
     target: ErasureTarget,
     patient_id: UUID | None = None,
     study_ids: Collection[UUID] = (),
+    part: ErasurePart = ErasurePart.WHOLE,
     cause: ErasureCause,
     reference: str = "",
     clock: Clock = SYSTEM_CLOCK,
@@ -73,7 +74,7 @@ def plan_erasure(
         The role or the agreement does not allow it. A hold is told by the plan and refused at confirmation.
     """
     allowed = require_permission(actor, AdminPermission.RETENTION_MANAGE)
-    scope = scope_of(target, patient_id=patient_id, study_ids=study_ids)
+    scope = scope_of(target, patient_id=patient_id, study_ids=study_ids, part=part)
     _require_within(actor, scope)
     _require_ended_for_tenant(scope, clock)
     decision, subject = ask_gate(actor, scope, cause, has_hold=False, clock=clock)
@@ -83,6 +84,7 @@ def plan_erasure(
     holds = holds_in(scope, patient_of(scope))
     erasure = Erasure.objects.create(
         target=target,
+        part=part,
         patient_id=scope.patient_id,
         study_ids=[str(one) for one in scope.study_ids],
         cause=cause,

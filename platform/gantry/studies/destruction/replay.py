@@ -11,7 +11,7 @@ from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.studies.destruction import leftovers
 from gantry.studies.destruction.fences import wait_for_writers
 from gantry.studies.destruction.inventory import delete_rows, surviving_rows
-from gantry.studies.domain import ErasureCause, ErasureState, ErasureTarget
+from gantry.studies.domain import ErasureCause, ErasurePart, ErasureState, ErasureTarget
 from gantry.studies.models import Erasure, Patient, Study
 
 
@@ -35,7 +35,7 @@ def replay_erasure(*, entry: dict[str, Any], clock: Clock = SYSTEM_CLOCK) -> boo
         work = entry["work"]
         if work.get("new_key"):
             _replay_wrappings(work)
-        delete_rows(study_ids=study_ids, patient_id=patient_id)
+        delete_rows(study_ids=study_ids, patient_id=patient_id, part=ErasurePart(entry["part"]))
     known = Erasure.objects.filter(pk=UUID(entry["erasure_id"])).first()
     if known is None or known.state != ErasureState.DONE:
         found = True
@@ -52,7 +52,7 @@ def _is_there(study_ids: Collection[UUID], patient_id: UUID | None) -> bool:
 def _replay_wrappings(work: dict[str, Any]) -> None:
     moved = dict(work["wrappings"])
     old_keys = {UUID(key_id) for key_id in work["keys"]}
-    for model, row in surviving_rows(patient_id=UUID(work["patient"]), without=()):
+    for model, row in surviving_rows(patient_id=UUID(work["patient"])):
         wrapped = moved.get(str(row.object_id))
         if wrapped is not None and row.key_id in old_keys:
             model.objects.filter(pk=row.pk).update(key_id=UUID(work["new_key"]), wrapped_key=bytes.fromhex(wrapped))
@@ -66,6 +66,7 @@ def _restore_record(tenant_id: UUID, known: Erasure | None, entry: dict[str, Any
         pk=UUID(entry["erasure_id"]),
         tenant_id=tenant_id,
         target=entry["target"],
+        part=entry["part"],
         patient_id=UUID(entry["patient_id"]) if entry["patient_id"] else None,
         study_ids=entry["study_ids"],
         cause=certificate.get("cause", ErasureCause.CONTROLLER_INSTRUCTION),

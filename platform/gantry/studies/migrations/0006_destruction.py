@@ -68,6 +68,7 @@ class Migration(migrations.Migration):
                         choices=[("patient", "patient"), ("study", "study"), ("tenant", "tenant")], max_length=16
                     ),
                 ),
+                ("part", models.CharField(default="whole", max_length=16)),
                 ("patient_id", models.UUIDField(null=True)),
                 ("study_ids", models.JSONField(default=list)),
                 ("cause", models.CharField(max_length=32)),
