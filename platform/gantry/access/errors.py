@@ -12,3 +12,11 @@ class TeamNameTakenError(GantryError):
 
     def __init__(self) -> None:
         super().__init__("A care team with this name exists already.")
+
+
+class KeysError(GantryError):
+    """Something about the tenant's keys that cannot be done."""
+
+    code = "keys.not_possible"
+    kind = ErrorKind.CONFLICT
+    title = "This is not possible with the keys"

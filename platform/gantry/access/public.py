@@ -16,6 +16,8 @@ from gantry.access.domain import (
     may,
     may_administer,
 )
+from gantry.access.keys import describe_keys, destroy_keys, finish_rotation, rotate_keys
+from gantry.access.matrix import matrix_rows
 from gantry.access.models import GRANT_IN_TIME, CareTeam, ObjectGrant, TeamGrant
 from gantry.access.policies import require_permission
 from gantry.access.services import (
@@ -47,6 +49,9 @@ __all__ = [
     "ObjectGrant",
     "TeamGrant",
     "create_team",
+    "describe_keys",
+    "destroy_keys",
+    "finish_rotation",
     "grant",
     "grant_to_team",
     "is_in_scopes",
@@ -54,9 +59,11 @@ __all__ = [
     "list_grants",
     "list_team_grants",
     "list_teams",
+    "matrix_rows",
     "may",
     "may_administer",
     "require_permission",
+    "rotate_keys",
     "update_team",
     "withdraw",
 ]
