@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -78,10 +80,7 @@ def open_analyses(*, actor: Actor, study_id: UUID, clock: Clock = SYSTEM_CLOCK) 
     """
     study, subject, decision = _require_results(actor, study_id, clock)
     opened = _open(actor, study, Analysis.objects.filter(study=study).order_by("-created_at", "pk"))
-    if any(one.findings for one in opened):
-        record_access(
-            actor=actor, action="ai_results.shown", decision=decision, subject=subject, study_id=study.pk, clock=clock
-        )
+    _record_shown(actor, decision, subject, study, opened, clock)
     return opened
 
 
@@ -93,11 +92,30 @@ def open_analysis(*, actor: Actor, analysis_id: UUID, clock: Clock = SYSTEM_CLOC
     opened = _open(actor, study, [analysis] if analysis else [])
     if not opened:
         raise NotFoundError
-    if opened[0].findings:
-        record_access(
-            actor=actor, action="ai_results.shown", decision=decision, subject=subject, study_id=study.pk, clock=clock
-        )
+    _record_shown(actor, decision, subject, study, opened, clock)
     return opened[0]
+
+
+def _record_shown(
+    actor: Actor,
+    decision: Decision,
+    subject: Subject,
+    study: Study,
+    opened: Sequence[OpenedAnalysis],
+    clock: Clock,
+) -> None:
+    """Record that the state of analyses was shown, and which results: what came since is shown anew."""
+    shown = {
+        str(one.analysis.pk): ",".join(f"{finding.pk}:{finding.review}" for finding in one.findings)
+        for one in opened
+        if one.findings
+    }
+    digest = hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
+    record_access(
+        actor=actor, action="ai_results.shown" if shown else "analysis.read", decision=decision, subject=subject, study_id=study.pk,
+        detail={"analyses": ",".join(sorted(shown)), "findings": str(sum(len(one.findings) for one in opened))},
+        distinct=digest if shown else "", clock=clock,
+    )  # fmt: skip
 
 
 def _open(actor: Actor, study: Study, analyses: Iterable[Analysis]) -> list[OpenedAnalysis]:
@@ -183,7 +201,8 @@ def open_contours(*, actor: Actor, finding_id: UUID, clock: Clock = SYSTEM_CLOCK
     if finding is None:
         raise NotFoundError
     record_access(
-        actor=actor, action="ai_results.shown", decision=decision, subject=subject, study_id=study.pk, clock=clock
-    )
+        actor=actor, action="ai_outlines.shown", decision=decision, subject=subject, study_id=study.pk,
+        detail={"analyses": str(finding.analysis_id), "finding_id": str(finding.pk)}, distinct=finding.pk.hex, clock=clock,
+    )  # fmt: skip
     artefact = Artefact.objects.get(analysis=finding.analysis, kind="contours", number=finding.number)
     return stored_ref(artefact, artefact.tenant_id), finding

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from gantry.audit.domain import AccessKey, Entry, Kind, Outcome
 from gantry.audit.errors import AuditUnavailableError
 from gantry.audit.models import AccessWindow, AuditEvent, PlatformEvent
 from gantry.audit.sealing import seal
-from gantry.audit.vocabulary import require_known
+from gantry.audit.vocabulary import kind_of, require_known
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
@@ -82,17 +82,32 @@ def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
 
 
 def record_access(
-    *, actor: Actor, action: str, decision: Decision, subject: Subject, study_id: UUID, clock: Clock = SYSTEM_CLOCK
+    *,
+    actor: Actor,
+    action: str,
+    decision: Decision | None,
+    subject: Subject,
+    study_id: UUID,
+    detail: Mapping[str, str] | None = None,
+    distinct: str = "",
+    clock: Clock = SYSTEM_CLOCK,
 ) -> None:
-    """Record a read of a study, once per actor, session, action and five minutes."""
-    key = AccessKey.of(actor, study_id, action)
+    """Record a read of a study, once per actor, session, action and five minutes.
+
+    Parameters
+    ----------
+    distinct
+        What makes two reads of one action two events all the same, such as which results were shown; at most 16
+        characters.
+    """
+    key = AccessKey.of(actor, study_id, f"{action}#{distinct[:16]}" if distinct else action)
     epoch_s = int(clock.now().timestamp())
     window = datetime.fromtimestamp(epoch_s - epoch_s % ACCESS_WINDOW_S, tz=clock.now().tzinfo)
     values = {
         "actor_id": key.actor_id,
         "session": key.session,
         "study_id": study_id,
-        "action": action,
+        "action": key.action,
         "window": window,
     }
     if AccessWindow.objects.filter(**values).exists():
@@ -102,7 +117,8 @@ def record_access(
             AccessWindow(**values).save(force_insert=True)
     except IntegrityError:
         return  # a read at the same moment was faster: it has recorded
-    record(actor=actor, entry=Entry(kind=Kind.ACCESSED, action=action, decision=decision, subject=subject), clock=clock)
+    entry = Entry(kind=kind_of(action), action=action, decision=decision, subject=subject, detail=dict(detail or {}))
+    record(actor=actor, entry=entry, clock=clock)
 
 
 def list_last_accesses(study_ids: Sequence[UUID]) -> dict[UUID, datetime]:

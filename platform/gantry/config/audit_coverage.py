@@ -25,7 +25,8 @@ _SETTINGS = NONE("The organisation's own settings; holds no patient data.")
 _SHELL = NONE("A page without patient data: its scripts fetch everything by REST, which records.")
 _OPERATION = NONE("Tells machines whether the process works; holds no data of any tenant.")
 _IN_SESSION = NONE("Within a viewing session whose opening was recorded (series.rendered).")
-_SEARCHED, _RETRIEVED, _SHOWN = ("studies.searched",), ("instances.retrieved",), ("images.shown",)
+_SEARCHED, _SHOWN = ("studies.searched",), ("images.shown",)
+_RETRIEVED = ("instances.retrieved", "transfer.begun")
 _STORED = ("instances.stored", "instances.quarantined")
 _SIGN_IN = ("sign_in.succeeded", "sign_in.failed", "sign_in.refused", "sign_in.locked")
 _CODE = ("sign_in.succeeded", "second_factor.failed", "second_factor.refused")
@@ -70,16 +71,36 @@ ROUTES: dict[tuple[str, str], Coverage] = {
     ("POST", "t/{tenant}/api/v1/worklist/search"): _SEARCHED,
     ("GET", "t/{tenant}/api/v1/studies/{study_id}"): ("study.opened",),
     ("POST", "t/{tenant}/api/v1/studies/{study_id}/series/{series_id}/render-session"): ("series.rendered",),
-    ("GET", "t/{tenant}/api/v1/studies/{study_id}/analyses"): ("ai_results.shown",),
+    ("GET", "t/{tenant}/api/v1/studies/{study_id}/analyses"): ("ai_results.shown", "analysis.read"),
     ("POST", "t/{tenant}/api/v1/studies/{study_id}/complete"): ("study.completed",),
     ("POST", "t/{tenant}/api/v1/studies/{study_id}/referrals"): ("study.referred",),
     ("DELETE", "t/{tenant}/api/v1/studies/{study_id}/referrals/{referral_id}"): ("referral.withdrawn",),
     ("GET", "t/{tenant}/api/v1/quarantine"): ("quarantine.listed",),
     ("POST", "t/{tenant}/api/v1/inference"): ("analysis.started",),
-    ("GET", "t/{tenant}/api/v1/inference/{analysis_id}"): ("ai_results.shown",),
-    ("GET", "t/{tenant}/api/v1/inference/{analysis_id}/events"): ("ai_results.shown",),
-    ("GET", "t/{tenant}/api/v1/findings/{finding_id}/contours"): ("ai_results.shown",),
+    ("GET", "t/{tenant}/api/v1/inference/{analysis_id}"): ("ai_results.shown", "analysis.read"),
+    ("GET", "t/{tenant}/api/v1/inference/{analysis_id}/events"): ("ai_results.shown", "analysis.read"),
+    ("GET", "t/{tenant}/api/v1/findings/{finding_id}/contours"): ("ai_outlines.shown",),
     ("POST", "t/{tenant}/api/v1/findings/{finding_id}/review"): ("finding.accept", "finding.reject", "finding.reopen"),
+    # Duties towards people and authorities
+    ("GET", "t/{tenant}/api/v1/subject-requests"): ("subject_request.read",),
+    ("POST", "t/{tenant}/api/v1/subject-requests"): ("subject_request.received",),
+    ("GET", "t/{tenant}/api/v1/subject-requests/{request_id}"): ("subject_request.read",),
+    ("POST", "t/{tenant}/api/v1/subject-requests/{request_id}/steps"): ("subject_request.advanced",),
+    ("GET", "t/{tenant}/api/v1/subject-requests/{request_id}/report"): ("patient.traced", "subject_report.made"),
+    ("GET", "t/{tenant}/api/v1/incidents"): ("incident.read",),
+    ("POST", "t/{tenant}/api/v1/incidents"): ("incident.opened",),
+    ("GET", "t/{tenant}/api/v1/incidents/{incident_id}"): ("incident.read",),
+    ("PATCH", "t/{tenant}/api/v1/incidents/{incident_id}"): ("incident.changed",),
+    ("POST", "t/{tenant}/api/v1/incidents/{incident_id}/steps"): (
+        "incident.assessed",
+        "incident.closed",
+        "incident.reopened",
+    ),
+    ("POST", "t/{tenant}/api/v1/incidents/{incident_id}/notices"): ("incident.notified",),
+    ("POST", "t/{tenant}/api/v1/incidents/{incident_id}/reach"): ("audit.read",),
+    ("GET", "t/{tenant}/api/v1/incidents/{incident_id}/form"): ("incident.form_made",),
+    ("GET", "t/{tenant}/api/v1/records-of-processing"): ("records_of_processing.made",),
+    ("GET", "t/{tenant}/api/v1/impact-assessment"): ("impact_assessment.made",),
     # Grants and emergency access
     ("GET", "t/{tenant}/api/v1/studies/{study_id}/grants"): ("grants.listed",),
     ("POST", "t/{tenant}/api/v1/studies/{study_id}/grants"): ("study.shared",),
@@ -163,6 +184,8 @@ JOBS: dict[str, Coverage] = {
     "studies.pack_series": ("series.packing", "series.packed"),
     "studies.erase": ("study.erased", "patient.erased", "erasure.completed", "erasure.stopped"),
     "analyses.select": ("analysis.started", "analysis.not_applicable"),
+    "oversight.export": ("audit.exported", "audit.export_failed"),
+    "oversight.forget_exports": ("audit.export_destroyed",),
     "analyses.run": ("analysis.claimed", "analysis.finished", "analysis.failed"),
 }
 

@@ -153,6 +153,7 @@ async def search_for_studies(request: Request, actor: Actor) -> Response:
         descending=False,
         offset=query.offset,
         limit=query.limit,
+        asked=_asked(request),
     )
     base = _base(request)
     items = [_study_item(study, base) for study in found.studies]
@@ -166,9 +167,16 @@ async def search_for_series(request: Request, actor: Actor) -> Response:
     query = parse_query(request.query_params.multi_items())
     wanted = series_filter(query, request.path_params.get("study"))
     # One more than asked for tells whether there are more.
-    found = await in_thread(search_series, actor=actor, wanted=wanted, offset=query.offset, limit=query.limit + 1)
+    found = await in_thread(
+        search_series, actor=actor, wanted=wanted, offset=query.offset, limit=query.limit + 1, asked=_asked(request)
+    )
     items = [_series_item(series, _base(request)) for series in found[: query.limit]]
     return _answer(items, query, len(found) - len(items))
+
+
+def _asked(request: Request) -> bytes:
+    """Return the request line as it came."""
+    return f"GET {request.scope['path']}?".encode() + bytes(request.scope["query_string"])
 
 
 def _require_json(request: Request) -> None:

@@ -113,6 +113,7 @@ from gantry.studies.services import (
     store_results,
     withdraw_referral,
 )
+from gantry.studies.transfers import end_transfer, retrieval_action
 
 __all__ = [
     "SERIES_PATTERNS",
@@ -165,6 +166,7 @@ __all__ = [
     "count_studies",
     "end_due_emergencies",
     "end_emergency",
+    "end_transfer",
     "execute_erasure",
     "filter_studies",
     "find_grant",
@@ -206,6 +208,7 @@ __all__ = [
     "result_condition",
     "resume_erasures",
     "retention_schedule",
+    "retrieval_action",
     "retrieval_activity",
     "review_emergency",
     "run_due_retention",

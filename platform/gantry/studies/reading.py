@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -186,9 +187,13 @@ def search_studies(
     descending: bool = True,
     offset: int = 0,
     limit: int = 50,
+    asked: bytes = b"",
     clock: Clock = SYSTEM_CLOCK,
 ) -> Page:
-    """Search the studies an actor may know of; what they may not know of is not counted either."""
+    """Search the studies an actor may know of; what they may not know of is not counted either.
+
+    `asked` is the request as it came, which the audit trail keeps encrypted (BALP `entity.query`).
+    """
     decision = require(actor=actor, activity=Activity.FIND, subject=collection_of(actor), clock=clock)
     studies = filter_studies(actor, wanted)
     order = SORT_FIELDS[sort]
@@ -198,7 +203,9 @@ def search_studies(
         action="studies.searched",
         decision=decision,
         subject=collection_of(actor),
-        detail={"patients": ",".join(sorted({str(study.patient.pseudonym) for study in page}))},
+        detail={"studies": str(len(page))},
+        patients=tuple(dict.fromkeys(study.patient.pseudonym for study in page)),
+        sealed=asked,
     )
     record(actor=actor, entry=entry, clock=clock)
     return Page(count=studies.count(), studies=page)
@@ -271,6 +278,13 @@ def open_instances(
     if not found:
         raise NotFoundError
     record_access(actor=actor, action=action, decision=decision, subject=subject, study_id=study.pk, clock=clock)
+    analyses = {str(row.series.analysis_id) for row in found if row.series.analysis_id is not None}
+    if analyses:
+        listed = ",".join(sorted(analyses))
+        record_access(
+            actor=actor, action="ai_results.retrieved", decision=decision, subject=subject, study_id=study.pk,
+            detail={"analyses": listed, "as": action}, distinct=hashlib.sha256(listed.encode()).hexdigest(), clock=clock,
+        )  # fmt: skip
     return [opened_instance(row, study) for row in found]
 
 
@@ -321,7 +335,7 @@ def open_object(ref: StoredRef) -> SealedReader:
 
 @atomic_service
 def search_series(
-    *, actor: Actor, wanted: SeriesFilter, offset: int, limit: int, clock: Clock = SYSTEM_CLOCK
+    *, actor: Actor, wanted: SeriesFilter, offset: int, limit: int, asked: bytes = b"", clock: Clock = SYSTEM_CLOCK
 ) -> list[Series]:
     """Search series: of one study, or of all the actor may know of (QIDO-RS)."""
     decision = require(actor=actor, activity=Activity.FIND, subject=collection_of(actor), clock=clock)
@@ -344,7 +358,9 @@ def search_series(
         action="series.searched",
         decision=decision,
         subject=collection_of(actor),
-        detail={"patients": ",".join(sorted({str(one.study.patient.pseudonym) for one in found}))},
+        detail={"series": str(len(found))},
+        patients=tuple(dict.fromkeys(one.study.patient.pseudonym for one in found)),
+        sealed=asked,
     )
     record(actor=actor, entry=entry, clock=clock)
     return found

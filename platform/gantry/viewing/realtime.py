@@ -30,7 +30,7 @@ from gantry.tenancy.public import is_actor_current, resolve_person
 from gantry.viewing.doorbell import Doorbell
 from gantry.viewing.origins import is_own_origin
 from gantry.viewing.rows import shown_event
-from gantry.viewing.services import follow, may_follow, visible_study_ids
+from gantry.viewing.services import may_follow, open_stream, visible_study_ids
 
 log = structlog.get_logger(__name__)
 
@@ -152,7 +152,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
         """Decide about a subscription; a refusal is recorded, and looks like a stream that does not exist."""
         try:
             with tenant_scope(self.actor):
-                return follow(actor=self.actor, stream=stream)
+                return open_stream(actor=self.actor, stream=stream)
         except Refused as refused:
             record_refusal(refused)
             return False

@@ -5,6 +5,8 @@ A render pod knows no tenant: what it redeems names one under our signature.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -144,6 +146,21 @@ def _record_opening(actor: Actor, series: Series, subject: Subject, decision: De
     )
 
 
+def _record_results(
+    actor: Actor, series: Series, shapes: Sequence[Shape], subject: Subject, decision: Decision, clock: Clock
+) -> None:
+    """Record which results of AI the pod is given to draw into the series."""
+    analyses = ",".join(
+        sorted({str(one.instance.series.analysis_id) for one in shapes if one.instance.series.analysis_id})
+    )
+    if analyses:
+        record_access(
+            actor=actor, action="ai_results.rendered", decision=decision, subject=subject, study_id=series.study_id,
+            detail={"analyses": analyses, "series": str(series.pk)},
+            distinct=hashlib.sha256(f"{series.pk}{analyses}".encode()).hexdigest(), clock=clock,
+        )  # fmt: skip
+
+
 def _own_session(actor: Actor, series: Series, session_id: UUID | None) -> RenderSession | None:
     """Return the actor's session of a series, locked, if it is there and can go on."""
     if session_id is None:
@@ -224,6 +241,7 @@ def _redeem(actor: Actor, claims: TicketClaims, pod: str, clock: Clock) -> Manif
         raise SessionEndedError("pack.preparing", "The images have changed and are being prepared anew.")
     _record_opening(actor, series, subject, decision, clock)
     shapes = list_shapes(actor=actor, series=series)
+    _record_results(actor, series, shapes, subject, decision, clock)
     session.shapes = [shape.instance.pk for shape in shapes]
     session.save(update_fields=["shapes"])
     return Manifest(

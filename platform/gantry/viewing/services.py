@@ -9,11 +9,13 @@ from uuid import UUID
 from gantry.access.public import NEEDS_GRANT, require_permission
 from gantry.agreements.public import require
 from gantry.analyses.public import latest_analyses, latest_state
+from gantry.audit.public import Entry, Kind, record
 from gantry.foundation.outbox import COMPLIANCE, WORKLIST, Cursor, get_cursor, study_stream
 from gantry.foundation.scope import atomic_service
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
-from gantry.kernel.decision import Refused
+from gantry.kernel.decision import Decision, Refused
+from gantry.kernel.ids import StudyId
 from gantry.kernel.vocabulary import Activity, AdminPermission, DataCategory
 from gantry.studies.public import (
     StudyFilter,
@@ -42,6 +44,7 @@ def open_worklist(
     descending: bool,
     page: int,
     page_size: int,
+    asked: bytes = b"",
     clock: Clock = SYSTEM_CLOCK,
 ) -> dict[str, Any]:
     """Return one page of the studies an actor may know of, with each study's newest analysis."""
@@ -56,6 +59,7 @@ def open_worklist(
         descending=descending,
         offset=(page - 1) * page_size,
         limit=page_size,
+        asked=asked,
         clock=clock,
     )
     study_ids = [study.pk for study in found.studies]
@@ -103,14 +107,36 @@ def follow(*, actor: Actor, stream: str) -> bool:
     Refused
         The gate lets them find nothing at all.
     """
-    if stream == COMPLIANCE:
-        require_permission(actor, AdminPermission.GRANT_REVIEW)
-        return True
-    require(actor=actor, activity=Activity.FIND, subject=Subject(actor.tenant_id, DataCategory.IDENTIFYING_METADATA))
-    if stream == WORKLIST:
-        return True
+    return _decide_stream(actor, stream) is not None
+
+
+@atomic_service
+def open_stream(*, actor: Actor, stream: str, clock: Clock = SYSTEM_CLOCK) -> bool:
+    """Let an actor begin to listen to a stream, and record it; otherwise like `follow`."""
+    decision = _decide_stream(actor, stream)
+    if decision is None:
+        return False
     study_id = parse_study_stream(stream)
-    return study_id is not None and visible_studies(actor).filter(pk=study_id).exists()
+    subject = Subject(
+        actor.tenant_id, DataCategory.IDENTIFYING_METADATA, study_id=StudyId(study_id) if study_id else None
+    )
+    name = "study" if study_id else stream
+    entry = Entry(
+        kind=Kind.QUERY, action="stream.followed", decision=decision, subject=subject, detail={"stream": name}
+    )
+    record(actor=actor, entry=entry, clock=clock)
+    return True
+
+
+def _decide_stream(actor: Actor, stream: str) -> Decision | None:
+    """Return by what decision a stream is there for an actor; `None` when it is not."""
+    if stream == COMPLIANCE:
+        return require_permission(actor, AdminPermission.GRANT_REVIEW)
+    subject = Subject(actor.tenant_id, DataCategory.IDENTIFYING_METADATA)
+    decision = require(actor=actor, activity=Activity.FIND, subject=subject)
+    study_id = parse_study_stream(stream)
+    is_there = stream == WORKLIST or (study_id is not None and visible_studies(actor).filter(pk=study_id).exists())
+    return decision if is_there else None
 
 
 def may_follow(*, actor: Actor, stream: str) -> bool:

@@ -94,7 +94,7 @@ ACTS: list[tuple[Callable[[Client, Loaded], Any], list[str]]] = [
     (_complete, ["study.completed"]),
     (_refer, ["study.referred"]),
     (_quarantine, ["quarantine.listed"]),
-    (_infer, ["analysis.started"]),
+    (_infer, ["analysis.read", "analysis.started"]),
     (_store, ["instances.stored"]),
     (_store_bad, ["instances.quarantined", "instances.stored"]),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -135,6 +136,7 @@ class WorklistView(TenantAPIView):
                 descending=query["order"] == "desc",
                 page=query["page"],
                 page_size=query["page_size"],
+                asked=f"POST {request.path}\n\n{json.dumps(request.data)}".encode(),
             )
         )
 
