@@ -204,8 +204,19 @@ class _Act:
             yield self._no("subject.quarantined", "This is in quarantine and must be released first.")
         if subject.is_embargoed:
             yield self._no("subject.embargoed", "This is embargoed.")
+        if subject.is_restricted and not self._is_open_under_restriction():
+            yield self._no(
+                "subject.restricted",
+                "Processing of this patient's data is restricted at their request; it may only be kept.",
+            )
         if subject.has_legal_hold and self.activity is Activity.ERASE:
             yield self._no("subject.legal_hold", "A legal hold forbids erasing this.")
+
+    def _is_open_under_restriction(self) -> bool:
+        """Tell whether an act goes on while a patient has processing restricted (GDPR art. 18(2))."""
+        if self.activity is Activity.EXPORT:
+            return self.purpose in {Purpose.PATIENT_REQUEST, Purpose.EMERGENCY}
+        return self.activity in {Activity.STORE, Activity.ERASE} or self.purpose is Purpose.EMERGENCY
 
     def _about_the_terms(self, terms: Terms) -> Iterator[Decision]:
         category = self.subject.category

@@ -65,6 +65,7 @@ class Signature(TenantModel):
     paper_sha256 = models.CharField(max_length=64, blank=True)
     paper_object_id = models.UUIDField(null=True)
     paper_size_bytes = models.PositiveIntegerField(default=0)
+    paper_wrapped_key = models.BinaryField(default=b"", blank=True)
 
     class Meta:
         constraints = [

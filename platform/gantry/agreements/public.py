@@ -1,6 +1,10 @@
 """What other parts may use of agreements: above all, the gate."""
 
-from gantry.agreements.content import Content, Party, Section
+from gantry.agreements.asking import Answer, Question, compare_versions, explain, what_would_change
+from gantry.agreements.calendar import Deadline, is_business_day, notice_deadline
+from gantry.agreements.clockwork import turn_agreements
+from gantry.agreements.content import Content, Party, Section, content_from_json, content_to_json
+from gantry.agreements.document import ACTIVITIES, CATEGORIES, PLACES, PURPOSES
 from gantry.agreements.domain import (
     BreachRule,
     Disposition,
@@ -16,42 +20,95 @@ from gantry.agreements.domain import (
     TransferBasis,
     TransferKind,
 )
+from gantry.agreements.drafting import content_from_template, law_of, list_faults, parse_content, template_titles
+from gantry.agreements.events import AgreementChanged, AgreementEnded, AgreementEnding, TransferNoticeDue
 from gantry.agreements.gate import decide, load_terms, require
+from gantry.agreements.models import Agreement, AgreementStep, Signature, TransferNotice
 from gantry.agreements.services import (
     Signatory,
+    VersionFile,
     advance_agreement,
+    amend_agreement,
+    choose_disposition,
     draft_agreement,
     edit_agreement,
+    enter_agreement,
+    find_version,
     list_agreements,
+    list_paper_ids,
+    list_versions,
+    open_paper,
+    open_version,
+    record_notice,
     review_agreement,
     sign_agreement,
+    sign_on_paper,
 )
 
 __all__ = [
+    "ACTIVITIES",
+    "CATEGORIES",
+    "PLACES",
+    "PURPOSES",
+    "Agreement",
+    "AgreementChanged",
+    "AgreementEnded",
+    "AgreementEnding",
+    "AgreementStep",
+    "Answer",
     "BreachRule",
     "Content",
+    "Deadline",
     "Disposition",
     "EndRule",
     "Party",
     "Permission",
+    "Question",
     "RetentionRule",
     "RetentionStart",
     "Section",
     "Side",
     "Signatory",
+    "Signature",
     "Status",
     "Step",
     "SubProcessor",
     "Terms",
     "TransferBasis",
     "TransferKind",
+    "TransferNotice",
+    "TransferNoticeDue",
+    "VersionFile",
     "advance_agreement",
+    "amend_agreement",
+    "choose_disposition",
+    "compare_versions",
+    "content_from_json",
+    "content_from_template",
+    "content_to_json",
     "decide",
     "draft_agreement",
     "edit_agreement",
+    "enter_agreement",
+    "explain",
+    "find_version",
+    "is_business_day",
+    "law_of",
     "list_agreements",
+    "list_faults",
+    "list_paper_ids",
+    "list_versions",
     "load_terms",
+    "notice_deadline",
+    "open_paper",
+    "open_version",
+    "parse_content",
+    "record_notice",
     "require",
     "review_agreement",
     "sign_agreement",
+    "sign_on_paper",
+    "template_titles",
+    "turn_agreements",
+    "what_would_change",
 ]

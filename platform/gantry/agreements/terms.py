@@ -207,18 +207,7 @@ def terms_to_json(terms: Terms) -> dict[str, Any]:
         "permissions": permissions_to_json(terms.permissions),
         "sub_processors": {
             "clause": terms.sub_processors_clause,
-            "list": [
-                {
-                    "name": one.name,
-                    "clause": one.clause,
-                    "task": one.task,
-                    "activities": sorted(one.activities),
-                    "categories": sorted(one.categories),
-                    "regions": sorted(one.regions),
-                    "address": one.address,
-                }
-                for one in terms.sub_processors
-            ],
+            "list": [sub_processor_to_json(one) for one in terms.sub_processors],
         },
         "retention": {
             category.value: {
@@ -252,6 +241,19 @@ def terms_to_json(terms: Terms) -> dict[str, Any]:
             "return_within_days": terms.end.return_within_days,
             "delete_within_days": terms.end.delete_within_days,
         },
+    }
+
+
+def sub_processor_to_json(processor: SubProcessor) -> dict[str, Any]:
+    """Return a sub-processor as JSON-ready data, in a stable order."""
+    return {
+        "name": processor.name,
+        "clause": processor.clause,
+        "task": processor.task,
+        "activities": sorted(processor.activities),
+        "categories": sorted(processor.categories),
+        "regions": sorted(processor.regions),
+        "address": processor.address,
     }
 
 

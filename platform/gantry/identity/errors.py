@@ -23,3 +23,14 @@ class SignInLockedError(IdentityError):
             f"Too many failed attempts. Wait {minutes} minute{'' if minutes == 1 else 's'}, then try again, "
             "or ask your administrator."
         )
+
+
+class NotConfirmedError(IdentityError):
+    """A signed-in person gave a password that is not theirs."""
+
+    code = "identity.not_confirmed"
+    kind = ErrorKind.FORBIDDEN
+    title = "Not confirmed"
+
+    def __init__(self) -> None:
+        super().__init__("The password is not right. Nothing was signed.")
