@@ -137,7 +137,7 @@ def sequencer_settings(state: StateFolder) -> dict[str, str]:
         "GANTRY_DATABASE__PORT": str(PORT),
         "GANTRY_DATABASE__NAME": DATABASE,
         "GANTRY_DATABASE__SEQUENCER_PASSWORD": secrets.role_passwords["sequencer"],
-        "GANTRY_AUDIT__INSTALLATION": "gantry.embedded",
+        "GANTRY_AUDIT__INSTALLATION": secrets.audit_installation,
         "GANTRY_AUDIT__CHECKPOINT_KEY": secrets.audit_checkpoint_key,
         "GANTRY_AUDIT__CHECKPOINTS": str(state.checkpoints),
     }

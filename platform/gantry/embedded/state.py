@@ -41,6 +41,8 @@ class Secrets:
     """Ed25519 private key that tickets are signed with, in hexadecimal."""
     audit_checkpoint_key: str
     """Ed25519 private key that the sequencer signs checkpoints with, in hexadecimal."""
+    audit_installation: str
+    """First part of the name of every audit log: no secret, but it goes where the key goes."""
 
     @classmethod
     def draw(cls) -> Secrets:
@@ -54,6 +56,7 @@ class Secrets:
             render_pod_key=secrets.token_hex(32),
             render_ticket_key=secrets.token_hex(32),
             audit_checkpoint_key=secrets.token_hex(32),
+            audit_installation="gantry.embedded",
         )
 
 

@@ -154,8 +154,10 @@ def _restore_into(
     with _running(cluster, draft):
         with clock.measure("recovery"):
             last = _recover(cluster, backup)
+        with clock.measure("trail"):
+            trees = _verify_trail(stack, backup)
         with clock.measure("replay"):
-            replayed, trees = _replay(stack, log)
+            replayed = _replay(stack, log)
     return Restored(
         backup=backup.id,
         taken_at=backup.started_at,
@@ -282,23 +284,62 @@ def _recover(cluster: Cluster, backup: Backup) -> str:
     return str(last[0]) if last and last[0] else ""
 
 
-def _replay(stack: Stack, log: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]]:
-    """Run what needs the application, in a process of its own with the restored installation's settings."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gantry.recovery.reopening"],
-        env=child_environment({**stack.settings(), "GANTRY_DATABASE__ROLE": "app", "PYTHONPATH": _PYTHONPATH}),
-        input=json.dumps(log["deletions"]),
+def _gantry(
+    stack: Stack, *words: str, given: str = "", module: str = "gantry.cli.main"
+) -> subprocess.CompletedProcess[str]:
+    """Run a command on the draft, in a process of its own with the restored installation's settings."""
+    where = ["--state-dir", str(stack.state.root)] if module == "gantry.cli.main" else []
+    settings = (
+        stack.sequencer_settings() if words[:1] == ("audit",) else {**stack.settings(), "GANTRY_DATABASE__ROLE": "app"}
+    )
+    return subprocess.run(
+        [sys.executable, "-m", module, *where, *words],
+        env=child_environment({**settings, "PYTHONPATH": _PYTHONPATH}),
+        input=given,
         capture_output=True,
         text=True,
         check=False,
         cwd="/",
     )
-    lines = done.stdout.strip().splitlines()
+
+
+def _last(lines: str) -> str:
+    return (lines.strip().splitlines() or ["it said nothing"])[-1][:300]
+
+
+def _verify_trail(stack: Stack, backup: Backup) -> list[dict[str, Any]]:
+    """Bring the schema up to date, and compare every audit log with its tree and the checkpoints that were kept.
+
+    A log that is shorter than its last kept checkpoint lost events with the disaster: it goes on under a new name, which
+    shows that. One that differs is not opened.
+    """
+    migrated = _gantry(stack, "migrate")
+    if migrated.returncode:
+        raise RecoveryError(f"The restored database cannot be brought up to date: {_last(migrated.stderr)}")
+    checked = _gantry(stack, "audit", "check", "--json")
     try:
-        answer = json.loads(lines[-1]) if lines else {}
+        trees: list[dict[str, Any]] = json.loads(checked.stdout)
+    except ValueError:
+        raise RecoveryError(f"The audit trail cannot be checked: {_last(checked.stderr)}") from None
+    bad = [tree for tree in trees if not tree["is_intact"]]
+    if bad or checked.returncode:
+        raise RecoveryError(
+            f"The audit trail does not verify, so the restored database is not opened. {bad[0]['sentence']}"
+        )
+    if any(tree["lost"] for tree in trees):
+        reopened = _gantry(stack, "audit", "reopen", "--reason", f"Restored from the backup {backup.id}")
+        if reopened.returncode:
+            raise RecoveryError(f"The audit trail cannot go on: {_last(reopened.stderr)}")
+    return trees
+
+
+def _replay(stack: Stack, log: Mapping[str, Any]) -> int:
+    """Do the erasures of the log again."""
+    done = _gantry(stack, given=json.dumps(log["deletions"]), module="gantry.recovery.reopening")
+    try:
+        answer = json.loads(_last(done.stdout))
     except ValueError:
         answer = {}
     if done.returncode or "replayed" not in answer:
-        sentence = answer.get("sentence") or (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:300]
-        raise RecoveryError(f"The restored database cannot be opened: {sentence}")
-    return int(answer["replayed"]), list(answer["trees"])
+        raise RecoveryError(f"The erasures cannot be done again: {answer.get('sentence') or _last(done.stderr)}")
+    return int(answer["replayed"])

@@ -12,10 +12,17 @@ from typing import Any
 
 import pytest
 
+import ledger
 from gantry.embedded.state import ROLES, Secrets
 from gantry.recovery.backup import Source, open_target
 from gantry.recovery.target import Target
 from gantry.vault.public import get_vault
+
+
+def _checkpoints() -> Path:
+    ledger.config()
+    (found,) = Path(os.environ["GANTRY_STATE_DIR"]).glob("gantry-checkpoints-*")
+    return found
 
 
 @pytest.fixture
@@ -38,8 +45,12 @@ def source(cluster: Any, folder: Path) -> Source:
         "secret_key": os.environ["GANTRY_SECRET_KEY"],
         "context_key": os.environ["GANTRY_CONTEXT_KEY"],
         "job_key": os.environ["GANTRY_JOB_KEY"],
+        "audit_checkpoint_key": ledger.config().signer.key.private_bytes_raw().hex(),
+        "audit_installation": ledger.INSTALLATION,
     }
     (state / "secrets.json").write_text(json.dumps(secrets), encoding="utf-8")
+    # The trail is verified with the run's own key, against the checkpoints that its sequencer copied.
+    (state / "checkpoints").symlink_to(_checkpoints())
     vault = get_vault()
     keys = Path(os.environ["GANTRY_STATE_DIR"]) / "keys"
     return Source(state, cluster.connection(database="postgres"), vault.keys, keys, vault.objects)

@@ -34,6 +34,7 @@ from gantry.studies.public import (
     stored_ref,
 )
 from gantry.vault.public import KeyDestroyedError, StoredRef, VaultConfig, VaultNotFoundError, build_vault
+from ledger import sequence_all
 from world import World, make_world
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -81,7 +82,7 @@ def test_erased_data_stay_erased_when_a_backup_from_before_is_restored(
         pseudonym = patient.pseudonym
     before = {ref for loaded in (whole, part) for ref in refs(one, loaded.study_id)} | set(refs(ending, ended.study_id))
 
-    # The backup, and the log that goes on while things are erased.
+    sequence_all()
     run_backup(source, target, custody, say)
     erase(one, ErasureTarget.PATIENT, patient_id=patient.pk)
     erase(one, ErasureTarget.STUDY, study_ids=[part.study_id])
@@ -97,6 +98,10 @@ def test_erased_data_stay_erased_when_a_backup_from_before_is_restored(
 
     restored = restore(wanted=Wanted(target.root, custody), state=StateFolder(folder / "again"), say=say)
     assert restored.erasures_replayed >= 3
+    trees = {tree["log"]: tree for tree in restored.trees}
+    assert all(tree["is_intact"] for tree in trees.values())
+    for world in (one, ending, other):
+        assert trees[str(world.tenant_id)]["proven"] > 10
 
     config = VaultConfig(kind="directory", keys_path=folder / "again/keys", objects_path=folder / "again/objects")
     vault = build_vault(config)
