@@ -25,9 +25,20 @@ from gantry.identity.models import User
 from gantry.kernel.clock import SYSTEM_CLOCK
 from gantry.kernel.ids import AgreementId
 from gantry.kernel.vocabulary import MEMBER_ROLES, DataCategory, Role, Scope
+from gantry.oversight.duties.domain import Law, RequestKind
+from gantry.oversight.duties.incidents import open_incident
+from gantry.oversight.duties.requests import begin_request, identify_subject, open_request
 from gantry.studies.models import Series
 from gantry.studies.packs import pack_series
-from gantry.studies.public import EmergencyReason, Sought, break_glass, refer_study, request_pack, share_study
+from gantry.studies.public import (
+    EmergencyReason,
+    Sought,
+    break_glass,
+    find_patients,
+    refer_study,
+    request_pack,
+    share_study,
+)
 from gantry.tenancy.public import (
     add_member,
     create_account,
@@ -139,6 +150,25 @@ REST: dict[tuple[str, str], Row] = {
     ("PUT", "support-sessions/{support_id}/consent"): Row(
         OFFICE, body={"categories": ["pixel_data"]}, is_plain=True
     ),
+    ("GET", "subject-requests"): Row(OFFICER, is_plain=True),
+    ("POST", "subject-requests"): Row(OFFICER, 201, body={"kind": "access", "law": "gdpr"}, is_plain=True),
+    ("GET", "subject-requests/{request_id}"): Row(OFFICER, is_plain=True),
+    ("POST", "subject-requests/{request_id}/steps"): Row(
+        OFFICER, body={"step": "answer"}, fresh=lambda place: place.subject_request(), is_plain=True
+    ),
+    ("GET", "subject-requests/{request_id}/report"): Row(OFFICER),
+    ("GET", "incidents"): Row(OFFICER, is_plain=True),
+    ("POST", "incidents"): Row(OFFICER, 201, body={"title": "A laptop was lost"}, is_plain=True),
+    ("GET", "incidents/{incident_id}"): Row(OFFICER, is_plain=True),
+    ("PATCH", "incidents/{incident_id}"): Row(
+        OFFICER, body={"revision": 1, "nature": "Lost on a train."}, fresh=lambda place: place.incident(), is_plain=True
+    ),
+    ("POST", "incidents/{incident_id}/steps"): Row(OFFICER, body={"step": "assess", "risk": "high"}, is_plain=True),
+    ("POST", "incidents/{incident_id}/notices"): Row(OFFICER, 201, body={"recipient": "authority"}, is_plain=True),
+    ("POST", "incidents/{incident_id}/reach"): Row(OFFICER, body={"since": "2026-01-01T00:00:00Z"}, is_plain=True),
+    ("GET", "incidents/{incident_id}/form"): Row(OFFICER, is_plain=True),
+    ("GET", "records-of-processing"): Row(OFFICER, is_plain=True),
+    ("GET", "impact-assessment"): Row(OFFICER, is_plain=True),
 }  # fmt: skip
 PAGES: dict[tuple[str, str], Row] = {
     ("GET", ""): Row(EVERYBODY, is_plain=True),
@@ -182,7 +212,7 @@ PAGE_ROWS = {key for key in ROWS if key in {(method, f"/{path}") for method, pat
 NAMES = (
     "study_id", "study_uid", "series_id", "series_uid", "sop_uid", "analysis_id", "finding_id", "referral_id", "referrer",
     "grant_id", "colleague", "emergency_id", "member_id", "institution_id", "account_id", "token_id", "team_id",
-    "support_id",
+    "support_id", "request_id", "incident_id",
 )  # fmt: skip
 CELLS = [(method, path, role) for method, path in ROWS for role in MEMBER_ROLES]
 
@@ -289,6 +319,12 @@ class Place:
     def support(self) -> dict[str, str]:
         return {"support_id": open_a_support_session(self.world)}
 
+    def subject_request(self) -> dict[str, str]:
+        return {"request_id": begin_a_request(self.world, self.loaded.study_uid)}
+
+    def incident(self) -> dict[str, str]:
+        return {"incident_id": open_an_incident(self.world)}
+
 
 def break_the_glass(world: World, study_id: UUID, user_id: UUID) -> str:
     """Have somebody break the glass who sees nothing of the study; says how to name it."""
@@ -325,7 +361,24 @@ def open_a_support_session(world: World) -> str:
     return str(session.id)
 
 
-def make_lasting(world: World, study_id: UUID) -> dict[str, str]:
+def begin_a_request(world: World, study_uid: str) -> str:
+    """Have the study's patient ask what is held of them, and begin to answer; says how to name the request."""
+    with tenant_scope(world.system):
+        who: dict[str, Any] = {"actor": world.system}
+        row = open_request(**who, kind=RequestKind.ACCESS, law=Law.GDPR)
+        patient_id = find_patients(**who, study_instance_uid=study_uid)[0][0]
+        identify_subject(**who, request_id=row.pk, patient_id=patient_id)
+        begin_request(**who, request_id=row.pk)
+    return str(row.pk)
+
+
+def open_an_incident(world: World) -> str:
+    """Open an incident; says how to name it."""
+    with tenant_scope(world.system):
+        return str(open_incident(actor=world.system, title="A laptop was lost", law=Law.GDPR).row.pk)
+
+
+def make_lasting(world: World, study_id: UUID, study_uid: str) -> dict[str, str]:
     """Make what is named by calls that use nothing up."""
     system = world.system
     people = {name: User.objects.create(email=f"{name}@{world.slug}.test", name=name.title()).pk for name in PEOPLE}
@@ -339,6 +392,7 @@ def make_lasting(world: World, study_id: UUID) -> dict[str, str]:
     names["emergency_id"] = break_the_glass(world, study_id, people["stranger"])
     with world.acting(R.RADIOLOGIST) as actor:
         share = share_study(actor=actor, study_id=study_id, team_id=team.id, reason="tumour_board")
+    names |= {"request_id": begin_a_request(world, study_uid), "incident_id": open_an_incident(world)}
     return {**names, "grant_id": str(share.id)}
 
 
@@ -360,7 +414,7 @@ def make_place() -> Place:
             series_id = Series.objects.get(series_instance_uid=loaded.series_uid).pk
         request_pack(series_id=series_id)
         pack_series(series_id=series_id)
-    lasting = make_lasting(world, loaded.study_id)
+    lasting = make_lasting(world, loaded.study_id, loaded.study_uid)
     place = Place(world, loaded, analyse(loaded), refer(world, loaded.study_id), series_id, lasting)
     from gantry.analyses.domain import Verdict
     from gantry.analyses.public import review_finding
@@ -414,7 +468,7 @@ ABSENT = {
         name: str(uuid4())
         for name in (
             "grant_id", "colleague", "emergency_id", "member_id", "institution_id", "account_id", "token_id", "team_id",
-            "support_id",
+            "support_id", "request_id", "incident_id",
         )
     },
 }  # fmt: skip

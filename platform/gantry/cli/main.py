@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from gantry.cli import access, audit, backup, database, demo, doctor, importing, keys, stack, support, tenancy, worker
+from gantry.cli import (
+    access,
+    audit,
+    backup,
+    database,
+    demo,
+    doctor,
+    importing,
+    keys,
+    privacy,
+    stack,
+    support,
+    tenancy,
+    worker,
+)
 from gantry.config.env import load_env_file
 from gantry.embedded.state import DEFAULT_STATE, StateFolder
 
@@ -26,7 +40,21 @@ app = typer.Typer(
 _BEFORE_A_STACK = frozenset({"up", "down", "status", "doctor", "sequencer", "restore"})
 """Commands that find the embedded stack themselves; the others are told where it is."""
 
-for module in (stack, doctor, audit, database, demo, importing, tenancy, access, support, keys, worker, backup):
+for module in (
+    stack,
+    doctor,
+    audit,
+    database,
+    demo,
+    importing,
+    tenancy,
+    access,
+    support,
+    keys,
+    privacy,
+    worker,
+    backup,
+):
     module.register(app)
 
 

@@ -3,8 +3,10 @@
 from django.urls import path
 
 from gantry.access.api import views as access
+from gantry.agreements.api import views as agreements
 from gantry.analyses.api import views as analyses
 from gantry.analyses.api.stream import inference_events
+from gantry.oversight.api import duties
 from gantry.studies.api import granting
 from gantry.studies.api import views as studies
 from gantry.viewing.api import views as viewing
@@ -50,4 +52,33 @@ urlpatterns = [
     path("support-sessions", access.SupportSessionsView.as_view()),
     path("support-sessions/<uuid:support_id>", access.SupportSessionView.as_view()),
     path("support-sessions/<uuid:support_id>/consent", access.SupportConsentView.as_view()),
+    # Duties towards people and authorities
+    path("subject-requests", duties.SubjectRequestsView.as_view()),
+    path("subject-requests/<uuid:request_id>", duties.SubjectRequestView.as_view()),
+    path("subject-requests/<uuid:request_id>/steps", duties.SubjectRequestStepsView.as_view()),
+    path("subject-requests/<uuid:request_id>/report", duties.SubjectRequestReportView.as_view()),
+    path("incidents", duties.IncidentsView.as_view()),
+    path("incidents/<uuid:incident_id>", duties.IncidentView.as_view()),
+    path("incidents/<uuid:incident_id>/steps", duties.IncidentStepsView.as_view()),
+    path("incidents/<uuid:incident_id>/notices", duties.IncidentNoticesView.as_view()),
+    path("incidents/<uuid:incident_id>/reach", duties.IncidentReachView.as_view()),
+    path("incidents/<uuid:incident_id>/form", duties.IncidentFormView.as_view()),
+    path("records-of-processing", duties.RecordsOfProcessingView.as_view()),
+    path("impact-assessment", duties.ImpactAssessmentView.as_view()),
+    # Agreements
+    path("agreements", agreements.AgreementsView.as_view()),
+    path("agreements/templates", agreements.TemplatesView.as_view()),
+    path("agreements/explain", agreements.ExplainView.as_view()),
+    path("agreements/notices/<uuid:notice_id>", agreements.NoticeView.as_view()),
+    path("agreements/<uuid:agreement_id>", agreements.AgreementView.as_view()),
+    path("agreements/<uuid:agreement_id>/document", agreements.DocumentView.as_view()),
+    path("agreements/<uuid:agreement_id>/review", agreements.ReviewView.as_view()),
+    path("agreements/<uuid:agreement_id>/signature", agreements.SignatureView.as_view()),
+    path("agreements/<uuid:agreement_id>/paper", agreements.PaperView.as_view()),
+    path("agreements/<uuid:agreement_id>/papers/<slug:side>", agreements.SignedPaperView.as_view()),
+    path("agreements/<uuid:agreement_id>/steps", agreements.StepsView.as_view()),
+    path("agreements/<uuid:agreement_id>/disposition", agreements.DispositionView.as_view()),
+    path("agreements/<uuid:agreement_id>/amendments", agreements.AmendmentsView.as_view()),
+    path("agreements/<uuid:agreement_id>/effect", agreements.EffectView.as_view()),
+    path("agreements/<uuid:agreement_id>/differences/<uuid:other_id>", agreements.DifferencesView.as_view()),
 ]

@@ -19,7 +19,7 @@ from gantry.analyses.public import list_open_analyses, requeue_analysis, sweep_o
 from gantry.foundation.scope import tenant_scope
 from gantry.identity.public import end_idle_sessions
 from gantry.kernel.actor import system_actor
-from gantry.oversight.public import destroy_exports, list_object_ids
+from gantry.oversight.public import destroy_exports, list_object_ids, remind_of_duties
 from gantry.studies.public import (
     complete_due_studies,
     end_due_emergencies,
@@ -40,6 +40,7 @@ _ERASURE_TICK_S, _RETENTION_TICK_S = 10.0, 6 * 3600.0
 _STALLED_AFTER_S = 25.0
 _SESSIONS_TICK_S = 30.0
 _AGREEMENTS_TICK_S = 30.0
+_DUTIES_TICK_S = 600.0
 #: Access ends by the grant's own date; this writes down that it did.
 _EMERGENCY_TICK_S = 5.0
 #: No request or analysis lasts this long, so what nobody refers to by then was left by a crash.
@@ -56,6 +57,12 @@ def _end_emergencies() -> None:
 
 def _turn_agreements() -> None:
     turn_agreements()
+
+
+def _remind_of_duties() -> None:
+    for tenant_id in list_tenant_ids():
+        with tenant_scope(system_actor(tenant_id)):
+            remind_of_duties(actor=system_actor(tenant_id))
 
 
 def _requeue_orphans() -> None:
@@ -153,6 +160,7 @@ async def run_worker() -> None:
             asyncio.create_task(_every(_PACKS_TICK_S, "packs", _in_thread(_request_packs))),
             asyncio.create_task(_every(_SESSIONS_TICK_S, "sessions", _in_thread(end_idle_sessions))),
             asyncio.create_task(_every(_AGREEMENTS_TICK_S, "agreements", _in_thread(_turn_agreements))),
+            asyncio.create_task(_every(_DUTIES_TICK_S, "duties", _in_thread(_remind_of_duties))),
             asyncio.create_task(_every(_SWEEP_TICK_S, "sweep", _in_thread(_sweep_objects))),
             asyncio.create_task(_every(_ERASURE_TICK_S, "erasures", _in_thread(_resume_erasures))),
             asyncio.create_task(_every(_RETENTION_TICK_S, "retention", _in_thread(_run_due_retention))),

@@ -113,6 +113,14 @@ from gantry.studies.services import (
     store_results,
     withdraw_referral,
 )
+from gantry.studies.subjects import (
+    HeldStudy,
+    Holdings,
+    get_pseudonym,
+    lift_restriction,
+    open_holdings,
+    restrict_patient,
+)
 from gantry.studies.transfers import end_transfer, retrieval_action
 
 __all__ = [
@@ -125,6 +133,8 @@ __all__ = [
     "ErasureState",
     "ErasureTarget",
     "GrantScope",
+    "HeldStudy",
+    "Holdings",
     "IngestOutcome",
     "IngestPermit",
     "Instance",
@@ -176,8 +186,10 @@ __all__ = [
     "fold_name",
     "get_erasure",
     "get_pack",
+    "get_pseudonym",
     "is_genuine",
     "is_result_visible",
+    "lift_restriction",
     "list_emergencies",
     "list_erasures",
     "list_holds",
@@ -190,6 +202,7 @@ __all__ = [
     "list_retention_runs",
     "list_study_grants",
     "list_study_uids",
+    "open_holdings",
     "open_ingest",
     "open_instances",
     "open_object",
@@ -205,6 +218,7 @@ __all__ = [
     "request_missing_packs",
     "request_pack",
     "require_study",
+    "restrict_patient",
     "result_condition",
     "resume_erasures",
     "retention_schedule",
