@@ -48,7 +48,10 @@ class AuditEvent(TenantModel):
     sealed_key_id = models.UUIDField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["tenant_id", "occurred_at"], name="audit_event_time")]
+        indexes = [
+            models.Index(fields=["tenant_id", "occurred_at"], name="audit_event_time"),
+            models.Index(fields=["tenant_id", "study_id", "occurred_at"], name="audit_event_study"),
+        ]
 
 
 class AccessWindow(TenantModel):
