@@ -6,7 +6,7 @@ A route without a row here fails the suite. What is another tenant's must be, to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +18,15 @@ from pydicom.uid import generate_uid
 
 from analysed import Loaded, Result, analyse, load_study
 from gantry.access.public import create_team
-from gantry.agreements.public import Step, advance_agreement
+from gantry.agreements.public import (
+    Step,
+    TransferBasis,
+    TransferKind,
+    advance_agreement,
+    content_to_json,
+    draft_agreement,
+    open_version,
+)
 from gantry.dicomweb.app import ROUTES
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.identity.models import User
@@ -51,7 +59,7 @@ from gantry.viewing.internal import ROUTES as INTERNAL_ROUTES
 from gantry.viewing.routing import websocket_urlpatterns
 from render_door import render_door
 from site_client import ORIGIN, Client, Socket, by_session, by_token, sign_in
-from world import ADDRESS, World, make_world
+from world import ADDRESS, World, content_with, everything_permitted, make_world, put_in_force
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -120,6 +128,42 @@ REST: dict[tuple[str, str], Row] = {
         OFFICER, body={"verdict": "justified", "comment": "The theatre had asked for it."},
         fresh=lambda place: place.break_glass(), is_plain=True,
     ),
+    ("GET", "agreements"): Row(OFFICER, is_plain=True),
+    ("POST", "agreements"): Row(
+        OFFICER, 201, is_plain=True,
+        body={"version": "{random}", "template": "gdpr-28", "controller": {"name": "N"}, "processor": {"name": "P"}},
+    ),
+    ("GET", "agreements/templates"): Row(OFFICER, is_plain=True),
+    ("POST", "agreements/explain"): Row(
+        OFFICER, body={"role": "surgeon", "activity": "view", "category": "pixel_data"}, is_plain=True
+    ),
+    ("POST", "agreements/notices/{notice_id}"): Row(
+        OFFICER, body={"given_on": "2026-11-25"}, fresh=lambda place: make_notice(place.world), is_plain=True
+    ),
+    ("GET", "agreements/{agreement_id}"): Row(OFFICER, is_plain=True),
+    ("PUT", "agreements/{agreement_id}"): Row(
+        OFFICER, body={"content": content_to_json(content_with(()))}, headers={"If-Match": '"1"'},
+        fresh=lambda place: make_draft(place.world), is_plain=True,
+    ),
+    ("GET", "agreements/{agreement_id}/document"): Row(OFFICER, is_plain=True),
+    ("POST", "agreements/{agreement_id}/review"): Row(
+        OFFICER, fresh=lambda place: make_draft(place.world), is_plain=True
+    ),
+    # Both are signed with a password and a document of one's own: tests/integration/agreements.
+    ("POST", "agreements/{agreement_id}/signature"): Row(
+        OFFICER, 409, body={"name": "N", "document_sha256": "0" * 64, "password": "x"}, is_plain=True
+    ),
+    ("POST", "agreements/{agreement_id}/paper"): Row(OFFICER, 415, is_plain=True),
+    ("GET", "agreements/{agreement_id}/papers/{side}"): Row(OFFICER, 404, is_plain=True),
+    ("POST", "agreements/{agreement_id}/steps"): Row(
+        OFFICER, body={"step": "withdraw"}, fresh=lambda place: make_draft(place.world), is_plain=True
+    ),
+    ("POST", "agreements/{agreement_id}/disposition"): Row(
+        OFFICER, 409, body={"disposition": "return"}, is_plain=True
+    ),
+    ("POST", "agreements/{agreement_id}/amendments"): Row(OFFICER, 201, body={"version": "{random}"}, is_plain=True),
+    ("GET", "agreements/{agreement_id}/effect"): Row(OFFICER, is_plain=True),
+    ("GET", "agreements/{agreement_id}/differences/{other_id}"): Row(OFFICER, is_plain=True),
     ("GET", "tenant"): Row(OFFICE, is_plain=True),
     ("GET", "access-matrix"): Row(OFFICE, is_plain=True),
     ("GET", "members"): Row(OFFICE, is_plain=True),
@@ -212,7 +256,7 @@ PAGE_ROWS = {key for key in ROWS if key in {(method, f"/{path}") for method, pat
 NAMES = (
     "study_id", "study_uid", "series_id", "series_uid", "sop_uid", "analysis_id", "finding_id", "referral_id", "referrer",
     "grant_id", "colleague", "emergency_id", "member_id", "institution_id", "account_id", "token_id", "team_id",
-    "support_id", "request_id", "incident_id",
+    "support_id", "request_id", "incident_id", "agreement_id", "other_id", "notice_id",
 )  # fmt: skip
 CELLS = [(method, path, role) for method, path in ROWS for role in MEMBER_ROLES]
 
@@ -378,6 +422,26 @@ def open_an_incident(world: World) -> str:
         return str(open_incident(actor=world.system, title="A laptop was lost", law=Law.GDPR).row.pk)
 
 
+def make_draft(world: World) -> dict[str, str]:
+    """Draft a version that can be reviewed; says how to name it."""
+    with world.acting(R.COMPLIANCE) as officer:
+        content = content_with(everything_permitted())
+        return {"agreement_id": str(draft_agreement(actor=officer, version=uuid4().hex, content=content).pk)}
+
+
+def make_notice(world: World) -> dict[str, str]:
+    """Sign a version of some later day that rests on a standard contract; says how to name its notice."""
+    recipient = f"Recipient {uuid4().hex}"
+    basis = TransferBasis("§9", TransferKind.KVKK_STANDARD_CONTRACT, recipient, "elsewhere", "1")
+    content = content_with(everything_permitted(), transfers=(basis,))
+    content = replace(content, effective_from=SYSTEM_CLOCK.now() + timedelta(days=1000))
+    with world.acting(R.COMPLIANCE) as officer:
+        row = draft_agreement(actor=officer, version=uuid4().hex, content=content)
+        put_in_force(officer, row.pk)
+        notices = open_version(actor=officer, agreement_id=AgreementId(row.pk)).notices
+    return {"notice_id": str(notices[0].pk)}
+
+
 def make_lasting(world: World, study_id: UUID, study_uid: str) -> dict[str, str]:
     """Make what is named by calls that use nothing up."""
     system = world.system
@@ -392,6 +456,8 @@ def make_lasting(world: World, study_id: UUID, study_uid: str) -> dict[str, str]
     names["emergency_id"] = break_the_glass(world, study_id, people["stranger"])
     with world.acting(R.RADIOLOGIST) as actor:
         share = share_study(actor=actor, study_id=study_id, team_id=team.id, reason="tumour_board")
+    names |= {"agreement_id": str(world.agreement_id), "other_id": str(world.agreement_id), **make_notice(world)}
+    names["side"] = "controller"
     names |= {"request_id": begin_a_request(world, study_uid), "incident_id": open_an_incident(world)}
     return {**names, "grant_id": str(share.id)}
 
@@ -464,11 +530,12 @@ ABSENT = {
     "study_id": str(uuid4()), "study_uid": generate_uid(), "series_id": str(uuid4()),
     "series_uid": generate_uid(), "sop_uid": generate_uid(),
     "analysis_id": str(uuid4()), "finding_id": str(uuid4()), "referral_id": str(uuid4()), "referrer": str(uuid4()),
+    "side": "controller",
     **{
         name: str(uuid4())
         for name in (
             "grant_id", "colleague", "emergency_id", "member_id", "institution_id", "account_id", "token_id", "team_id",
-            "support_id", "request_id", "incident_id",
+            "support_id", "request_id", "incident_id", "agreement_id", "other_id", "notice_id",
         )
     },
 }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -68,7 +67,7 @@ def draft_agreement(
     NotFoundError
         It is to amend a version that there is not.
     """
-    _require_may(actor)
+    require_may_manage(actor)
     if Agreement.objects.filter(version=version).exists():
         raise VersionTakenError(f"There is a version {version} already; take another name.")
     if amends is not None and not Agreement.objects.filter(pk=amends).exists():
@@ -90,7 +89,7 @@ def draft_agreement(
 @atomic_service
 def amend_agreement(*, actor: Actor, agreement_id: AgreementId, version: str, clock: Clock = SYSTEM_CLOCK) -> Agreement:
     """Draft a new version from another one; that one stays as it is until the new one takes its place."""
-    _require_may(actor)
+    require_may_manage(actor)
     before = _get(agreement_id)
     content = content_from_json(before.content)
     return draft_agreement(actor=actor, version=version, content=content, amends=agreement_id, clock=clock)
@@ -109,7 +108,7 @@ def edit_agreement(
     IllegalStepError
         It is no draft any more.
     """
-    _require_may(actor)
+    require_may_manage(actor)
     agreement = _lock(agreement_id)
     status = _require_step(agreement, Step.EDIT)
     if agreement.revision != revision:
@@ -130,7 +129,7 @@ def review_agreement(*, actor: Actor, agreement_id: AgreementId, clock: Clock = 
     UnfinishedDraftError
         It leaves something open or contradicts itself; the sentence names everything that does.
     """
-    _require_may(actor)
+    require_may_manage(actor)
     agreement = _lock(agreement_id)
     status = _require_step(agreement, Step.REVIEW)
     content = content_from_json(agreement.content)
@@ -245,7 +244,7 @@ def enter_agreement(*, actor: Actor, agreement_id: AgreementId, clock: Clock = S
     IllegalStepError
         It is not signed by both, or its day is yet to come.
     """
-    _require_may(actor)
+    require_may_manage(actor)
     agreement = _lock(agreement_id)
     _require_step(agreement, Step.ENTER)
     if agreement.valid_from is None or agreement.valid_from > clock.now():
@@ -286,7 +285,7 @@ def advance_agreement(
     MaySignError
         The operator would resume what the organisation suspended.
     """
-    _require_may(actor)
+    require_may_manage(actor)
     agreement = _lock(agreement_id)
     status = _require_step(agreement, step)
     if step is Step.RESUME and actor.role is Role.SYSTEM:
@@ -311,7 +310,7 @@ def choose_disposition(
     IllegalStepError
         It has not ended, or the choice was made.
     """
-    _require_may(actor)
+    require_may_manage(actor)
     agreement = _lock(agreement_id)
     if agreement.status not in ENDED or agreement.disposition:
         raise IllegalStepError("There is nothing to choose: it has not ended, or the choice was made.")
@@ -346,7 +345,7 @@ def list_agreements() -> list[Agreement]:
 @atomic_service
 def list_versions(*, actor: Actor, offset: int, limit: int) -> tuple[int, list[Agreement]]:
     """Return how many versions there are, and some of them, newest first."""
-    _require_may(actor)
+    require_may_manage(actor)
     return Agreement.objects.count(), list(_ordered()[offset : offset + limit])
 
 
@@ -391,7 +390,7 @@ def open_version(
     *, actor: Actor, agreement_id: AgreementId, as_document: bool = False, clock: Clock = SYSTEM_CLOCK
 ) -> VersionFile:
     """Return one version with its signatures, steps and notices; taking the document away is recorded."""
-    _require_may(actor)
+    require_may_manage(actor)
     agreement = _get(agreement_id)
     if as_document:
         record(actor=actor, entry=_entry("agreement.read", agreement), clock=clock)
@@ -409,7 +408,7 @@ def open_version(
 @atomic_service
 def find_version(*, actor: Actor, version: str) -> AgreementId:
     """Return the id of a version by its name."""
-    _require_may(actor)
+    require_may_manage(actor)
     found = Agreement.objects.filter(version=version).values_list("pk", flat=True).first()
     if found is None:
         raise NotFoundError
@@ -425,7 +424,7 @@ def open_paper(*, actor: Actor, agreement_id: AgreementId, side: Side, clock: Cl
         That side signed on no paper.
     """
     with unit_of_work():
-        _require_may(actor)
+        require_may_manage(actor)
         agreement = _get(agreement_id)
         row = Signature.objects.filter(agreement=agreement, side=side).exclude(paper_object_id=None).first()
         if row is None or row.paper_object_id is None:
@@ -452,7 +451,7 @@ def record_notice(
     IllegalStepError
         It was recorded before.
     """
-    _require_may(actor)
+    require_may_manage(actor)
     notice = TransferNotice.objects.select_for_update().filter(pk=notice_id).first()
     if notice is None:
         raise NotFoundError
@@ -481,7 +480,8 @@ def _open_notices(agreement: Agreement, content: Content, clock: Clock) -> None:
             )
 
 
-def _require_may(actor: Actor) -> None:
+def require_may_manage(actor: Actor) -> None:
+    """Let those who look after agreements go on; raises `Refused` for everybody else."""
     require_permission(actor, AdminPermission.AGREEMENT_MANAGE)
 
 
@@ -548,16 +548,3 @@ def _entry(action: str, agreement: Agreement, **detail: str) -> Entry:
     if agreement.document_sha256:
         facts["document_sha256"] = agreement.document_sha256
     return Entry(kind=Kind.CONFIGURATION, action=action, detail={**facts, **detail})
-
-
-def describe_signature(one: Signature) -> Mapping[str, Any]:
-    """Return a signature as programs read it; never the person's account."""
-    return {
-        "side": one.side,
-        "name": one.name,
-        "function": one.function,
-        "method": one.method,
-        "signed_at": one.signed_at,
-        "document_sha256": one.document_sha256,
-        "paper_sha256": one.paper_sha256,
-    }

@@ -280,18 +280,7 @@ def terms_from_json(
         permissions=permissions_from_json(data["permissions"]),
         regions=frozenset(data["regions"]["names"]),
         regions_clause=data["regions"]["clause"],
-        sub_processors=tuple(
-            SubProcessor(
-                name=one["name"],
-                clause=one["clause"],
-                task=one["task"],
-                activities=frozenset(map(Activity, one["activities"])),
-                categories=frozenset(map(DataCategory, one["categories"])),
-                regions=frozenset(one["regions"]),
-                address=one.get("address", ""),
-            )
-            for one in data["sub_processors"]["list"]
-        ),
+        sub_processors=sub_processors_from_json(data["sub_processors"]["list"]),
         sub_processors_clause=data["sub_processors"]["clause"],
         retention=MappingProxyType(
             {
@@ -318,6 +307,22 @@ def terms_from_json(
         end=EndRule(**data["end"]),
         ended_at=ended_at,
         disposition=disposition,
+    )
+
+
+def sub_processors_from_json(items: list[dict[str, Any]]) -> tuple[SubProcessor, ...]:
+    """Read sub-processors back; unknown words raise `ValueError`."""
+    return tuple(
+        SubProcessor(
+            name=one["name"],
+            clause=one["clause"],
+            task=one["task"],
+            activities=frozenset(map(Activity, one["activities"])),
+            categories=frozenset(map(DataCategory, one["categories"])),
+            regions=frozenset(one["regions"]),
+            address=one.get("address", ""),
+        )
+        for one in items
     )
 
 
