@@ -5,17 +5,22 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
+from psycopg.types.json import Jsonb
 
 from gantry.audit.copies import DirectoryCopies
 from gantry.audit.notes import Signer
 from gantry.audit.sequencer import Sequencer, SequencerConfig
+from gantry.foundation.context import sign_context
 
 INSTALLATION = "gantry.test"
 
@@ -50,3 +55,56 @@ def sequence_all() -> None:
     """Number and sign everything that is committed by now."""
     with sequencer() as leader:
         leader.drain()
+
+
+_COLUMNS = (
+    "session", "correlation_id", "address", "activity", "purpose", "code", "clause", "agreement_version",
+    "data_category", "sealed_sha256",
+)  # fmt: skip
+
+
+def enter(connection: psycopg.Connection[Any], tenant_id: UUID) -> None:
+    """Enter a tenant's signed context, inside a transaction."""
+    context = sign_context(
+        settings.CONTEXT_KEY,
+        tenant_id=tenant_id,
+        actor_id=uuid4(),
+        backend_pid=connection.info.backend_pid,
+        expires_at=int(time.time()) + 30,
+    )
+    connection.execute("select set_config('gantry.context', %s, true)", [context])
+
+
+def insert_event(
+    connection: psycopg.Connection[Any], tenant_id: UUID, *, patients: Sequence[UUID] = (), note: str = ""
+) -> UUID:
+    """Add an event in the transaction in progress, as the application does; return its id."""
+    enter(connection, tenant_id)
+    event_id = uuid4()
+    connection.execute(
+        "insert into audit_auditevent (id, tenant_id, occurred_at, kind, action, outcome, actor_kind, actor_id, role, "
+        f"place, patients, detail, {', '.join(_COLUMNS)}) values (%s, %s, clock_timestamp(), 'query', "
+        "'studies.searched', 'success', 'person', %s, 'radiologist', 'site', %s::uuid[], %s, "
+        f"{', '.join(['%s'] * len(_COLUMNS))})",
+        [event_id, tenant_id, uuid4(), list(patients), Jsonb({"note": note} if note else {}), *[""] * len(_COLUMNS)],
+    )
+    return event_id
+
+
+def places_of(tenant_id: UUID) -> list[tuple[int, UUID, list[int]]]:
+    """Return a log's events by index: index, event, its patients' counts."""
+    with connect() as connection:
+        return connection.execute(
+            "select index, event_id, counters from audit_sequence where log_id = %s order by index", [tenant_id]
+        ).fetchall()
+
+
+@contextmanager
+def as_owner_of(*tables: str) -> Iterator[psycopg.Connection[Any]]:
+    """Be the owner with row-level security out of the way, as whoever holds the whole database is."""
+    with connect("owner") as connection, connection.transaction():
+        for table in tables:
+            connection.execute(f"alter table {table} no force row level security")
+        yield connection
+        for table in tables:
+            connection.execute(f"alter table {table} force row level security")

@@ -40,11 +40,11 @@ class DirectoryCopies:
     """Checkpoints as files `<log>/<generation>/…/<size>` of mode 0400 below one private directory."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
 
     def put(self, log: UUID, generation: int, size: int, note: str) -> None:
         *shards, name = _path(size)
-        folder = self._root.joinpath(str(log), str(generation), *shards)
+        folder = self.root.joinpath(str(log), str(generation), *shards)
         try:
             self._make(folder)
             draft = folder / f".{uuid4().hex}"
@@ -68,7 +68,7 @@ class DirectoryCopies:
     def newest(self, log: UUID, generation: int, *, at_most: int | None = None) -> str | None:
         limit = () if at_most is None else _path(at_most)
         try:
-            found = _largest(self._root / str(log) / str(generation), limit, depth=3)
+            found = _largest(self.root / str(log) / str(generation), limit, depth=3)
             return None if found is None else found.read_text(encoding="utf-8")
         except OSError as error:
             raise CopyError(f"The place of the checkpoints cannot be read: {error.strerror}.") from error
@@ -77,8 +77,8 @@ class DirectoryCopies:
         try:
             return [
                 (UUID(log), max(map(int, generations)))
-                for log in _names(self._root)
-                if (generations := _names(self._root / log))
+                for log in _names(self.root)
+                if (generations := _names(self.root / log))
             ]
         except OSError as error:
             raise CopyError(f"The place of the checkpoints cannot be read: {error.strerror}.") from error
@@ -86,11 +86,11 @@ class DirectoryCopies:
     def _make(self, folder: Path) -> None:
         if folder.is_dir():
             return
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for parent in (folder, *folder.parents):
             _sync(parent)
-            if parent == self._root:
+            if parent == self.root:
                 break
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -43,16 +43,22 @@ class TreeVerdict:
 
 
 def inspect_logs(
-    connection: Connection, *, installation: str, public_key: bytes, copies: CheckpointCopies
+    connection: Connection,
+    *,
+    installation: str,
+    public_key: bytes,
+    copies: CheckpointCopies,
+    only: Collection[UUID] = (),
 ) -> list[TreeVerdict]:
-    """Recompute every log from its events and compare it with its stored tree and its kept checkpoints.
+    """Recompute every log, or only some, from its events and compare it with its stored tree and its kept checkpoints.
 
     Reads as `gantry_sequencer`. A log that ends before its last kept checkpoint is intact as far as it goes; how much
     is lost is said, and the sequencer signs nothing more of it until `reopen_log`.
     """
-    kept = dict(copies.logs())
-    rows = connection.execute("select distinct log_id from audit_sequence").fetchall()
-    logs = sorted({log for (log,) in rows} | set(kept))
+    logs = sorted(only)
+    if not logs:
+        rows = connection.execute("select distinct log_id from audit_sequence").fetchall()
+        logs = sorted({log for (log,) in rows} | {log for log, _ in copies.logs()})
     return [_inspect(connection, log, installation, public_key, copies) for log in logs]
 
 
@@ -70,6 +76,9 @@ def _inspect(
             require_signature(newest, name=name.origin, public_key=public_key)
             lost = last.size - size
         usable = copies.newest(log, name.generation, at_most=size)
+        if usable is None and name.generation:  # reopened, and not signed since: as far as the last one goes
+            name = replace(name, generation=name.generation - 1)
+            usable = copies.newest(log, name.generation, at_most=_reopened_at(connection, log))
         if usable:
             tree = open_tree(connection, log, size)
             _require_continues(tree, name, usable, size=size, root=root, public_key=public_key)
@@ -80,6 +89,12 @@ def _inspect(
     if lost:
         sentence += f" {lost} later events were signed and are not here."
     return TreeVerdict(log, size, proven, lost, is_intact=True, sentence=sentence)
+
+
+def _reopened_at(connection: Connection, log: UUID) -> int:
+    query = "select size from audit_generation where log_id = %s order by generation desc limit 1"
+    row = connection.execute(query, [log]).fetchone()
+    return row[0] if row else 0
 
 
 def _recompute(connection: Connection, log: UUID, size: int) -> bytes:
