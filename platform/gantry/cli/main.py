@@ -13,6 +13,7 @@ import typer
 
 from gantry.cli import (
     access,
+    agreement,
     audit,
     backup,
     database,
@@ -48,6 +49,7 @@ for module in (
     demo,
     importing,
     tenancy,
+    agreement,
     access,
     support,
     keys,

@@ -103,7 +103,7 @@ class DispositionInput(StrictSerializer):
     disposition = serializers.ChoiceField(_choices(Disposition))
 
 
-class NoticeInput(StrictSerializer):
+class TransferNoticeInput(StrictSerializer):
     """That the authority was notified of a standard contract."""
 
     given_on = serializers.DateField()
@@ -346,10 +346,10 @@ class ExplainView(TenantAPIView):
 
 
 class NoticeView(TenantAPIView):
-    @extend_schema(operation_id="record_transfer_notice", request=NoticeInput, responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="record_transfer_notice", request=TransferNoticeInput, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, tenant: str, notice_id: UUID) -> Response:
         """Record that the authority was notified of a standard contract (KVKK art. 9(5))."""
-        wanted = validated(NoticeInput, request)
+        wanted = validated(TransferNoticeInput, request)
         notice = services.record_notice(
             actor=self.actor, notice_id=notice_id, given_on=wanted["given_on"], reference=wanted["reference"]
         )
