@@ -182,7 +182,9 @@ async def test_the_volume_is_seen_from_its_front_when_3d_is_asked_for(
         cropped = await client.next_frame(lambda frame: FrameFlag.SETTLED in frame.flags)
         await client.look(VolumeState(camera, (200, 160), "no such preset"))
         notice = await client.next_text("notice", code="scene.unknown_preset")
-    assert (motion.width, motion.height) == (100, 80)
+    # How large it is, is a matter of the machine's pace.
+    assert motion.width * 160 == motion.height * 200 and motion.width <= 200
+    assert FrameFlag.SETTLED not in motion.flags
     assert (settled.width, settled.height) == (200, 160)
     assert FrameFlag.COLOUR in settled.flags
     # Bone begins at 140: the phantom's bright corner is there, and gone when it is cut away.
