@@ -40,9 +40,15 @@ from gantry.studies.models import Series
 from gantry.studies.packs import pack_series
 from gantry.studies.public import (
     EmergencyReason,
+    ErasureCause,
+    ErasureTarget,
     Sought,
     break_glass,
+    confirm_erasure,
+    execute_erasure,
     find_patients,
+    place_hold,
+    plan_erasure,
     refer_study,
     request_pack,
     share_study,
@@ -164,6 +170,25 @@ REST: dict[tuple[str, str], Row] = {
     ("POST", "agreements/{agreement_id}/amendments"): Row(OFFICER, 201, body={"version": "{random}"}, is_plain=True),
     ("GET", "agreements/{agreement_id}/effect"): Row(OFFICER, is_plain=True),
     ("GET", "agreements/{agreement_id}/differences/{other_id}"): Row(OFFICER, is_plain=True),
+    ("POST", "subjects/lookup"): Row(OFFICER, body={"study_instance_uid": "{study_uid}"}, is_plain=True),
+    ("GET", "holds"): Row(OFFICER, is_plain=True),
+    ("POST", "holds"): Row(OFFICER, 201, body={"study_id": "{study_id}", "reason": "Proceedings"}, is_plain=True),
+    ("POST", "holds/{hold_id}/release"): Row(
+        OFFICER, body={"reason": "Closed"}, fresh=lambda place: place.hold(), is_plain=True
+    ),
+    ("GET", "erasures"): Row(OFFICER, is_plain=True),
+    ("POST", "erasures"): Row(
+        OFFICER, 201, body={"target": "study", "study_ids": ["{study_id}"], "cause": "subject_request"}, is_plain=True
+    ),
+    ("GET", "erasures/{erasure_id}"): Row(OFFICER, is_plain=True),
+    ("DELETE", "erasures/{erasure_id}"): Row(OFFICER, fresh=lambda place: place.erasure(), is_plain=True),
+    ("POST", "erasures/{erasure_id}/confirmation"): Row(
+        OFFICER, 202, body={"plan_hash": "{plan_hash}"}, fresh=lambda place: place.erasure(), is_plain=True
+    ),
+    ("GET", "erasures/{erasure_id}/certificate"): Row(OFFICER, is_plain=True),
+    ("GET", "retention"): Row(OFFICER, is_plain=True),
+    ("GET", "retention/preview"): Row(OFFICER, is_plain=True),
+    ("GET", "retention/runs"): Row(OFFICER, is_plain=True),
     ("GET", "tenant"): Row(OFFICE, is_plain=True),
     ("GET", "access-matrix"): Row(OFFICE, is_plain=True),
     ("GET", "members"): Row(OFFICE, is_plain=True),
@@ -257,6 +282,7 @@ NAMES = (
     "study_id", "study_uid", "series_id", "series_uid", "sop_uid", "analysis_id", "finding_id", "referral_id", "referrer",
     "grant_id", "colleague", "emergency_id", "member_id", "institution_id", "account_id", "token_id", "team_id",
     "support_id", "request_id", "incident_id", "agreement_id", "other_id", "notice_id",
+    "support_id", "hold_id", "erasure_id",
 )  # fmt: skip
 CELLS = [(method, path, role) for method, path in ROWS for role in MEMBER_ROLES]
 
@@ -360,6 +386,12 @@ class Place:
     def account(self) -> dict[str, str]:
         return make_account(self.world)
 
+    def hold(self) -> dict[str, str]:
+        return {"hold_id": place_a_hold(self.world, self.loaded.study_id)}
+
+    def erasure(self) -> dict[str, str]:
+        return plan_an_erasure(self.world)
+
     def support(self) -> dict[str, str]:
         return {"support_id": open_a_support_session(self.world)}
 
@@ -381,6 +413,33 @@ def break_the_glass(world: World, study_id: UUID, user_id: UUID) -> str:
             reason="Needed in the theatre now.",
         )
     return str(card.id)
+
+
+def place_a_hold(world: World, study_id: UUID) -> str:
+    """Place a legal hold; says how to name it."""
+    with world.acting(R.COMPLIANCE) as actor:
+        return str(place_hold(actor=actor, study_id=study_id, reason="Proceedings").pk)
+
+
+def plan_an_erasure(world: World) -> dict[str, str]:
+    """Plan the erasure of a study made for it; says how to name the plan."""
+    study_id = load_study(world, 1, PatientID=uuid4().hex).study_id
+    with world.acting(R.COMPLIANCE) as actor:
+        plan = plan_erasure(
+            actor=actor, target=ErasureTarget.STUDY, study_ids=[study_id], cause=ErasureCause.SUBJECT_REQUEST
+        )
+    return {"erasure_id": str(plan.pk), "plan_hash": plan.plan_hash}
+
+
+def carry_out_an_erasure(world: World) -> dict[str, str]:
+    """Plan, confirm and execute one."""
+    names = plan_an_erasure(world)
+    erasure_id = UUID(names["erasure_id"])
+    with world.acting(R.COMPLIANCE) as actor:
+        confirm_erasure(actor=actor, erasure_id=erasure_id, plan_hash=names["plan_hash"])
+    with tenant_scope(world.system):
+        execute_erasure(erasure_id=erasure_id)
+    return names
 
 
 def make_account(world: World) -> dict[str, str]:
@@ -454,6 +513,7 @@ def make_lasting(world: World, study_id: UUID, study_uid: str) -> dict[str, str]
     names |= {"member_id": str(member.pk), "team_id": str(team.id), "institution_id": str(world.institution_id)}
     names |= {**make_account(world), "support_id": open_a_support_session(world)}
     names["emergency_id"] = break_the_glass(world, study_id, people["stranger"])
+    names |= {**carry_out_an_erasure(world), "hold_id": place_a_hold(world, study_id)}
     with world.acting(R.RADIOLOGIST) as actor:
         share = share_study(actor=actor, study_id=study_id, team_id=team.id, reason="tumour_board")
     names |= {"agreement_id": str(world.agreement_id), "other_id": str(world.agreement_id), **make_notice(world)}
@@ -536,8 +596,10 @@ ABSENT = {
         for name in (
             "grant_id", "colleague", "emergency_id", "member_id", "institution_id", "account_id", "token_id", "team_id",
             "support_id", "request_id", "incident_id", "agreement_id", "other_id", "notice_id",
+            "support_id", "hold_id", "erasure_id",
         )
     },
+    "plan_hash": "0" * 64,
 }  # fmt: skip
 
 
@@ -551,7 +613,13 @@ def call(client: Client, method: str, path: str, names: Mapping[str, str]) -> ht
         return text.format(random=uuid4().hex, **names)
 
     headers = {name: fill(value) for name, value in row.headers.items()}
-    body = {key: fill(value) if isinstance(value, str) else value for key, value in (row.body or {}).items()}
+
+    def fill_in(value: Any) -> Any:
+        if isinstance(value, list):
+            return [fill_in(item) for item in value]
+        return fill(value) if isinstance(value, str) else value
+
+    body = {key: fill_in(value) for key, value in (row.body or {}).items()}
     if "/dicomweb/" in path and method == "POST":
         return client.request(method, fill(path), content=b"--x--\r\n", headers=headers)
     return client.request(method, fill(path), json=body if method in WITH_BODY else None, headers=headers)

@@ -19,9 +19,11 @@ from gantry.cli import (
     database,
     demo,
     doctor,
+    erasure,
     importing,
     keys,
     privacy,
+    retention,
     stack,
     support,
     tenancy,
@@ -56,6 +58,8 @@ for module in (
     privacy,
     worker,
     backup,
+    erasure,
+    retention,
 ):
     module.register(app)
 

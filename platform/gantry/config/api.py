@@ -7,7 +7,7 @@ from gantry.agreements.api import views as agreements
 from gantry.analyses.api import views as analyses
 from gantry.analyses.api.stream import inference_events
 from gantry.oversight.api import duties
-from gantry.studies.api import granting
+from gantry.studies.api import destruction, granting
 from gantry.studies.api import views as studies
 from gantry.viewing.api import views as viewing
 
@@ -81,4 +81,14 @@ urlpatterns = [
     path("agreements/<uuid:agreement_id>/amendments", agreements.AmendmentsView.as_view()),
     path("agreements/<uuid:agreement_id>/effect", agreements.EffectView.as_view()),
     path("agreements/<uuid:agreement_id>/differences/<uuid:other_id>", agreements.DifferencesView.as_view()),
+    path("subjects/lookup", destruction.SubjectLookupView.as_view()),
+    path("holds", destruction.HoldsView.as_view()),
+    path("holds/<uuid:hold_id>/release", destruction.HoldReleaseView.as_view()),
+    path("erasures", destruction.ErasuresView.as_view()),
+    path("erasures/<uuid:erasure_id>", destruction.ErasureView.as_view()),
+    path("erasures/<uuid:erasure_id>/confirmation", destruction.ErasureConfirmationView.as_view()),
+    path("erasures/<uuid:erasure_id>/certificate", destruction.CertificateView.as_view()),
+    path("retention", destruction.RetentionView.as_view()),
+    path("retention/preview", destruction.RetentionPreviewView.as_view()),
+    path("retention/runs", destruction.RetentionRunsView.as_view()),
 ]

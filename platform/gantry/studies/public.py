@@ -1,6 +1,6 @@
 """What other parts may use of studies."""
 
-from gantry.studies.destruction.certificates import is_genuine
+from gantry.studies.destruction.certificates import certificate_json, certificate_pdf, check_certificate, is_genuine
 from gantry.studies.destruction.execution import execute_erasure, resume_erasures
 from gantry.studies.destruction.fences import register_fence
 from gantry.studies.destruction.holds import list_holds, place_hold, release_hold
@@ -170,6 +170,9 @@ __all__ = [
     "StudyFilter",
     "StudyState",
     "break_glass",
+    "certificate_json",
+    "certificate_pdf",
+    "check_certificate",
     "complete_due_studies",
     "complete_study",
     "confirm_erasure",

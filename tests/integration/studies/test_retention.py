@@ -136,11 +136,11 @@ def test_runs_follow_one_another_within_the_lawful_time(trail_of: Callable[[Worl
     trail = trail_of(world)
     late = in_days(200)
     with tenant_scope(world.system):
-        assert retention_schedule(clock=late).is_overdue
+        assert retention_schedule(actor=world.system, clock=late).is_overdue
     run_due_retention(clock=late)
     assert {"retention.overdue", "retention.run"} <= set(trail.actions())
     with tenant_scope(world.system):
-        schedule = retention_schedule(clock=late)
+        schedule = retention_schedule(actor=world.system, clock=late)
     assert not schedule.is_overdue
     assert schedule.next_due <= late.now() + timedelta(days=180)
     run_due_retention(clock=late)

@@ -286,8 +286,9 @@ class Schedule:
 
 
 @atomic_service
-def retention_schedule(*, clock: Clock = SYSTEM_CLOCK) -> Schedule:
+def retention_schedule(*, actor: Actor, clock: Clock = SYSTEM_CLOCK) -> Schedule:
     """Return how the scope's tenant stands with scheduled destruction."""
+    require_permission(actor, AdminPermission.RETENTION_MANAGE)
     last = RetentionRun.objects.filter(finished_at__isnull=False).order_by("-started_at").first()
     begun = get_tenant().created_at
     since = last.started_at if last else begun
@@ -305,7 +306,7 @@ def run_due_retention(*, clock: Clock = SYSTEM_CLOCK) -> int:
     for tenant_id in list_tenant_ids():
         actor = system_actor(tenant_id)
         with tenant_scope(actor):
-            schedule = retention_schedule(clock=clock)
+            schedule = retention_schedule(actor=actor, clock=clock)
             if schedule.next_due > clock.now():
                 continue
             if schedule.is_overdue:
