@@ -6,7 +6,9 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, JsonResponse
+from psycopg_pool import PoolTimeout
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -37,6 +39,17 @@ class NoSuchMethodError(GantryError):
     code = "request.method"
     kind = ErrorKind.METHOD
     title = "Method not allowed"
+
+
+class DatabaseUnavailableError(GantryError):
+    """The link to the database broke, or it took too long. What was in progress may have been committed or not."""
+
+    code = "database.unavailable"
+    kind = ErrorKind.UNAVAILABLE
+    title = "The database did not answer"
+
+    def __init__(self) -> None:
+        super().__init__("The database did not answer. Look whether this was done before you try it again.")
 
 
 class UnexpectedError(GantryError):
@@ -89,6 +102,9 @@ def as_gantry_error(error: Exception) -> GantryError:
         return error
     if isinstance(error, StorageError):
         return _plain(ErrorKind(error.kind), error.code, error.title, str(error))
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)):
+        log.warning("database.unavailable", error=type(error).__name__)
+        return DatabaseUnavailableError()
     if isinstance(error, Http404):
         return NotFoundError()
     if isinstance(error, (exceptions.NotAuthenticated, exceptions.AuthenticationFailed)):
