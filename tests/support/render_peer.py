@@ -93,16 +93,28 @@ class PeerSeries:
 
 
 class RenderPeer:
-    """An object store and a control plane that pods can be started against. A context manager."""
+    """An object store and a control plane that pods can be started against. A context manager.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    s3_url
+        An S3 server with a bucket `objects`, its credentials where boto3 looks for them; a folder of its own otherwise.
+    """
+
+    def __init__(self, s3_url: str = "") -> None:
         self.control = MemoryControlPlane()
         self.pod_key = secrets.token_hex(16)
         self.tenant_id = uuid4()
         self._stack = contextlib.ExitStack()
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gantry-peer-", dir="/tmp")))
         self.objects = self.folder / "objects"
-        self._store = open_store(StoreConfig("directory", path=self.objects))
+        if s3_url:
+            keys = {"KIND": "s3", "S3_ENDPOINT": s3_url, "S3_BUCKET": "objects", "S3_REGION": "us-east-1"}
+            self._store = open_store(StoreConfig("s3", bucket="objects", endpoint_url=s3_url, region=keys["S3_REGION"]))
+        else:
+            keys = {"DIRECTORY": str(self.objects)}
+            self._store = open_store(StoreConfig("directory", path=self.objects))
+        self.store_settings = {f"GANTRY_OBJECTS__{key}": value for key, value in keys.items()}
         self._server, self.control_port = _serve(_control_app(self))
         self._stack.callback(self._stop)
 
@@ -193,7 +205,7 @@ class Pod:
         environment = {
             **kept,
             **{f"GANTRY_RENDER__{key}": value for key, value in own.items()},
-            "GANTRY_OBJECTS__DIRECTORY": str(peer.objects),
+            **peer.store_settings,
             **{key: value for key, value in settings.items() if key.isupper()},
             "PYTHONPATH": str(ROOT / "rendering"),
         }

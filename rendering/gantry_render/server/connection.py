@@ -474,7 +474,7 @@ class Connection:
         self._ended.set()
         if self._series is not None:
             self._series.stop_listening(self._series_changed)
-            self._pod.leave_series(self._key)
+            self._pod.leave_series(self._key, self._end.close if self._end is not None else None)
             self._series = None
         if self._results is not None:
             self._results.close()

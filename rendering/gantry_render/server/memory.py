@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ class _Held:
     size: int
     evict: Callable[[], None]
     users: int
+    left_at: float = 0.0
 
 
 class Memory:
@@ -31,7 +33,6 @@ class Memory:
 
     def __init__(self, bound_bytes: int) -> None:
         self.bound_bytes = bound_bytes
-        self.evictions = 0
         self._held: OrderedDict[Hashable, _Held] = OrderedDict()
 
     @property
@@ -68,8 +69,7 @@ class Memory:
             )
         while self.reserved_bytes + size > self.bound_bytes:
             oldest = next(key for key, held in self._held.items() if not held.users)
-            self.evictions += 1
-            self._held.pop(oldest).evict()
+            self._evict(oldest)
         self._held[key] = _Held(size, evict, 1)
 
     def use(self, key: Hashable) -> None:
@@ -77,15 +77,30 @@ class Memory:
         self._held[key].users += 1
         self._held.move_to_end(key)
 
-    def leave(self, key: Hashable) -> None:
-        """Count one user less; without any it stays until its room is needed."""
-        self._held[key].users -= 1
+    def leave(self, key: Hashable, now: float) -> None:
+        """Count one user less; without any it stays until its room is needed, or `drop_idle`."""
+        held = self._held[key]
+        held.users -= 1
+        held.left_at = now
         self._held.move_to_end(key)
+
+    def drop(self, key: Hashable) -> None:
+        """Evict it if nobody uses it."""
+        held = self._held.get(key)
+        if held is not None and not held.users:
+            self._evict(key)
+
+    def drop_idle(self, left_before: float) -> None:
+        """Evict all that nobody has used since."""
+        for key in [key for key, held in self._held.items() if not held.users and held.left_at < left_before]:
+            self._evict(key)
 
     def clear(self) -> None:
         """Evict all that nobody uses."""
-        for key in [key for key, held in self._held.items() if not held.users]:
-            self._held.pop(key).evict()
+        self.drop_idle(math.inf)
+
+    def _evict(self, key: Hashable) -> None:
+        self._held.pop(key).evict()
 
 
 def _megabytes(size: int) -> str:

@@ -34,6 +34,10 @@ log = structlog.get_logger(__name__)
 _RETRY_MS: Final = 2000
 _DRAIN_RETRY_MS: Final = 500
 _OPEN_TIMEOUT_S: Final = 15.0
+_KEPT_IDLE_S: Final = 60.0
+"""So long a series that nobody looks at is kept: what is erased meanwhile may be told to nobody here."""
+
+_RIGHT_GONE: Final = frozenset({CloseCode.SIGNED_OUT, CloseCode.REFUSED, CloseCode.ABSENT})
 _STACK_SHARE: Final = 4
 """A stack too large to be held gets this part of the memory for its frames."""
 
@@ -166,6 +170,7 @@ class Pod:
                 with contextlib.suppress(asyncio.CancelledError):
                     await renewing
             self._end_lapsed()
+            self.memory.drop_idle(time.monotonic() - _KEPT_IDLE_S)
             await asyncio.sleep(max(0.05, LEASE_EVERY_S - (time.monotonic() - started)))
 
     async def _renew(self) -> None:
@@ -242,9 +247,17 @@ class Pod:
         finally:
             del self._opening[key]
 
-    def leave_series(self, key: Hashable) -> None:
-        """Count one user of a series less."""
-        self.memory.leave(key)
+    def leave_series(self, key: Hashable, close: CloseCode | None) -> None:
+        """Count one user of a series less; nothing of it stays if the right to see it ended with its last user.
+
+        Parameters
+        ----------
+        close
+            What ended the session; None for its own client.
+        """
+        self.memory.leave(key, time.monotonic())
+        if close in _RIGHT_GONE:
+            self.memory.drop(key)
 
     async def _open_pack(self, manifest: Manifest) -> Pack:
         def open_pack() -> Pack:
