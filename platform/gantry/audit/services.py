@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
 import structlog
-from django.db import DatabaseError, IntegrityError
+from django.db import DatabaseError, IntegrityError, connection
 from django.db.models import Max
+from psycopg.types.json import Jsonb
 
 from gantry.audit.domain import AccessKey, Entry, Kind, Outcome
 from gantry.audit.errors import AuditUnavailableError
-from gantry.audit.models import AccessWindow, AuditEvent, PlatformEvent
+from gantry.audit.models import AccessWindow, PlatformEvent
 from gantry.audit.sealing import seal
 from gantry.audit.vocabulary import kind_of, require_known
-from gantry.foundation.scope import tenant_scope, unit_of_work
+from gantry.foundation.scope import current_tenant_id, tenant_scope, unit_of_work
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
@@ -23,6 +25,14 @@ from gantry.kernel.ids import new_uuid
 from gantry.vault.public import VaultError, get_vault
 
 log = structlog.get_logger(__name__)
+
+_COLUMNS = (
+    "id", "tenant_id", "occurred_at", "kind", "action", "outcome", "actor_kind", "actor_id", "role", "place", "session",
+    "correlation_id", "address", "activity", "purpose", "code", "clause", "agreement_version", "data_category", "study_id",
+    "patient_pseudonym", "patients", "institution_id", "detail", "sealed", "sealed_sha256", "sealed_key_id",
+)  # fmt: skip
+#: A plain insert: the application role may not read the ledger, so nothing is asked back.
+_INSERT = f"insert into audit_auditevent ({', '.join(_COLUMNS)}) values ({', '.join(['%s'] * len(_COLUMNS))})"  # noqa: S608 - our own names
 
 #: DESIGN.md §5: one access event per actor, study and session within five minutes.
 ACCESS_WINDOW_S = 300
@@ -38,43 +48,48 @@ def record(*, actor: Actor, entry: Entry, clock: Clock = SYSTEM_CLOCK) -> None:
     """
     require_known(entry.action, entry.kind)
     decision, subject = entry.decision, entry.subject
-    event = AuditEvent(
-        id=new_uuid(),
-        occurred_at=clock.now(),
-        kind=entry.kind,
-        action=entry.action,
-        outcome=entry.outcome,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        role=actor.role,
-        place=actor.place,
-        session=actor.session,
-        correlation_id=actor.correlation_id,
-        address=actor.address,
-        activity=decision.activity if decision else "",
-        purpose=decision.purpose if decision else "",
-        code=decision.code if decision else "",
-        clause=decision.clause if decision else "",
-        agreement_version=decision.agreement_version if decision else "",
-        data_category=subject.category if subject else "",
-        study_id=subject.study_id if subject else None,
-        patient_pseudonym=subject.patient_pseudonym if subject else None,
-        patients=list(dict.fromkeys(entry.patients)),
-        institution_id=subject.institution_id if subject else None,
-        detail=entry.detail,
-    )
-    # A plain insert: the application role may not read the ledger, so nothing may be asked back.
+    event_id, now = new_uuid(), clock.now()
+    tenant_id = current_tenant_id()
+    if not connection.in_atomic_block:
+        raise RuntimeError("An event is recorded inside `unit_of_work()`, together with what it tells of.")
     try:
-        if entry.sealed:
-            sealed = seal(
-                get_vault().keys,
-                entry.sealed,
-                tenant_id=actor.tenant_id,
-                event_id=event.id,
-                moment=event.occurred_at,
-            )
-            event.sealed, event.sealed_sha256, event.sealed_key_id = sealed.box, sealed.sha256, sealed.key_id
-        AuditEvent.objects.bulk_create([event])
+        sealed = (
+            seal(get_vault().keys, entry.sealed, tenant_id=tenant_id, event_id=event_id, moment=now)
+            if entry.sealed
+            else None
+        )
+        values = (
+            event_id,
+            tenant_id,
+            now,
+            str(entry.kind),
+            entry.action,
+            str(entry.outcome),
+            str(actor.kind),
+            actor.id,
+            str(actor.role),
+            str(actor.place),
+            actor.session,
+            actor.correlation_id,
+            actor.address,
+            str(decision.activity) if decision else "",
+            str(decision.purpose) if decision else "",
+            decision.code if decision else "",
+            decision.clause if decision else "",
+            decision.agreement_version if decision else "",
+            str(subject.category) if subject else "",
+            subject.study_id if subject else None,
+            subject.patient_pseudonym if subject else None,
+            list(dict.fromkeys(entry.patients)),
+            subject.institution_id if subject else None,
+            Jsonb(entry.detail),
+            sealed.box if sealed else None,
+            sealed.sha256 if sealed else "",
+            sealed.key_id if sealed else None,
+        )
+        # Past the ORM, whose insert took three fifths of the time that recording takes here.
+        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+            cursor.execute(_INSERT, values)
     except (DatabaseError, VaultError) as error:
         # No traceback: the database's message may hold the row.
         log.error("audit.not_recorded", action=entry.action, error=type(error).__name__)  # noqa: TRY400 - see above
