@@ -38,9 +38,15 @@ _LEFT_OPEN = ("GANTRY_HIDE", "GANTRY_TESTDATA")
 class WholeStack(EmbeddedStack):
     """Every part of `gantry up`, and hands to break them with."""
 
-    def __init__(self, state_dir: Path, *, quiet_s: float = QUIET_S, demo_slices: int = DEMO_SLICES) -> None:
+    def __init__(
+        self, state_dir: Path, *, quiet_s: float = QUIET_S, demo_slices: int = DEMO_SLICES, spans: str = "none"
+    ) -> None:
         super().__init__(state_dir)
-        self._settings = {"GANTRY_INGEST__QUIET_S": str(quiet_s), "GANTRY_EMBEDDED_SLICES": str(demo_slices)}
+        self._settings = {
+            "GANTRY_INGEST__QUIET_S": str(quiet_s),
+            "GANTRY_EMBEDDED_SLICES": str(demo_slices),
+            "GANTRY_TELEMETRY__EXPORTER": spans,
+        }
         self.has_small_object_store = False
         self.up_after_s = 0.0
 
@@ -215,7 +221,8 @@ def shared_stack() -> WholeStack:
     """Return the run's stack, started at the first call."""
     folder = Path(tempfile.mkdtemp(prefix="gantry-stack-", dir="/tmp"))
     folder.chmod(0o755)  # PostgreSQL's account passes through when we are root
-    stack = WholeStack(folder / "state")
+    # Spans lie among the logs, so whoever looks for what must not be in logs finds it in spans, too.
+    stack = WholeStack(folder / "state", spans="console")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(stack.close)
     stack.shrink_object_store()

@@ -16,11 +16,22 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from gantry.config.env import environment
 
 
+def _without_address(record: logging.LogRecord) -> bool:
+    """Let a line of Django's pass without the address and the host that it quotes: people type identifiers there."""
+    if record.name == "django.request" and isinstance(record.args, tuple) and len(record.args) > 1:
+        record.msg, record.args = "%s", record.args[:1]
+    elif record.name.startswith("django.security"):
+        record.msg, record.args = "A request was refused.", ()
+    return True
+
+
 def configure_telemetry() -> None:
     """Set up structlog and, where the settings ask for it, a span exporter."""
     env = environment()
     level = getattr(logging, env.log_level)
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_without_address)
     # Query strings of DICOMweb hold patient identifiers, so nobody logs request lines but us.
     logging.getLogger("uvicorn.access").disabled = True
     # The queue's own lines hold the arguments and signatures of jobs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
@@ -132,8 +133,17 @@ def _plain(kind: ErrorKind, code: str, title: str, sentence: str) -> GantryError
 def _sentence(error: Exception) -> str:
     detail = getattr(error, "detail", None)
     if isinstance(detail, dict):
-        return " ".join(f"{field}: {' '.join(map(str, messages))}" for field, messages in detail.items())
+        return " ".join(f"{field}: {_unquoted(' '.join(map(str, messages)))}" for field, messages in detail.items())
     return str(detail if detail is not None else error) or "The request was refused."
+
+
+def _unquoted(sentence: str) -> str:
+    """Leave out what a sentence of REST framework quotes of the input: it may be a patient's."""
+    return _QUOTED.sub("This", sentence)
+
+
+#: `"x" is not a valid choice.`, `"x" is not a valid UUID.`
+_QUOTED = re.compile(r'["“].*["”](?= is not)', re.DOTALL)
 
 
 def handle_exception(error: Exception, _context: dict[str, Any]) -> Response:
