@@ -233,7 +233,7 @@ class Pod:
 
     def get(self, path: str) -> httpx.Response:
         """Ask one of its pages."""
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5, trust_env=False)
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=_ANSWERS_WITHIN_S, trust_env=False)
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -360,6 +360,9 @@ async def open_socket(port: int, series_id: str, origin: str = ORIGIN) -> Client
         compression=None,
         max_size=None,
         proxy=None,
+        # A busy machine is no reason to give up.
+        open_timeout=_STARTS_WITHIN_S,
+        ping_interval=None,
     )
     return Client(socket)
 

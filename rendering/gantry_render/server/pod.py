@@ -7,8 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -16,10 +15,11 @@ from gantry_imaging.errors import ImagingError
 from gantry_imaging.pack import Pack, PackIndex
 from gantry_render.engine.choose import Choice
 from gantry_render.engine.jit import core_count
-from gantry_render.protocol import LEASE_ENDS_S, LEASE_EVERY_S, CloseCode, TicketClaims
+from gantry_render.protocol import LEASE_EVERY_S, CloseCode, TicketClaims
 from gantry_render.server.config import RenderConfig
 from gantry_render.server.control import ControlError, ControlPlane, Manifest, closing
 from gantry_render.server.errors import SessionError
+from gantry_render.server.leases import Leases, Open
 from gantry_render.server.loading import Series
 from gantry_render.server.memory import Memory
 from gantry_render.server.metrics import Metrics
@@ -40,22 +40,6 @@ _KEPT_IDLE_S: Final = 60.0
 _RIGHT_GONE: Final = frozenset({CloseCode.SIGNED_OUT, CloseCode.REFUSED, CloseCode.ABSENT})
 _STACK_SHARE: Final = 4
 """A stack too large to be held gets this part of the memory for its frames."""
-
-
-class Open(Protocol):
-    """An open session, as the pod sees it."""
-
-    @property
-    def session_id(self) -> str: ...
-
-    async def end(self, error: SessionError) -> None:
-        """Say why, close."""
-
-
-@dataclass(slots=True)
-class _Lease:
-    client: Open
-    confirmed_at: float
 
 
 class Pod:
@@ -79,7 +63,7 @@ class Pod:
         self.is_draining = False
         self._series: dict[Hashable, Series] = {}
         self._opening: dict[Hashable, asyncio.Future[Series]] = {}
-        self._leases: dict[str, _Lease] = {}
+        self._leases = Leases()
         self._endings: set[asyncio.Task[None]] = set()
         self._lease_task: asyncio.Task[None] | None = None
 
@@ -105,7 +89,7 @@ class Pod:
         going = SessionError(
             CloseCode.DRAINING, "pod.draining", "This server is going down; another one takes over.", _DRAIN_RETRY_MS
         )
-        clients = [lease.client for lease in self._leases.values()]
+        clients = self._leases.clients
         if clients:
             log.info("draining", sessions=len(clients))
         await asyncio.gather(*(client.end(going) for client in clients), return_exceptions=True)
@@ -145,17 +129,14 @@ class Pod:
         asked_at
             When its ticket was sent to be redeemed: so long its lease is known to be good.
         """
-        before = self._leases.get(client.session_id)
-        self._leases[client.session_id] = _Lease(client, asked_at)
+        before = self._leases.enter(client, asked_at)
         if before is not None:
             taken = SessionError(CloseCode.REFUSED, "session.taken_over", "This view was opened again elsewhere.")
-            self._end_soon(before.client, taken)
+            self._end_soon(before, taken)
 
     async def leave(self, client: Open) -> None:
         """Forget a session that ended."""
-        lease = self._leases.get(client.session_id)
-        if lease is not None and lease.client is client:
-            del self._leases[client.session_id]
+        if self._leases.leave(client):
             await self.control.release([client.session_id])
 
     async def _renew_forever(self) -> None:
@@ -175,7 +156,7 @@ class Pod:
 
     async def _renew(self) -> None:
         asked_at = time.monotonic()
-        asked = dict(self._leases)
+        asked = self._leases.ask()
         try:
             ended = await self.control.renew(list(asked))
         except ControlError as error:
@@ -185,9 +166,7 @@ class Pod:
             log.exception("lease_not_renewed")
             return
         over = {each.session: each for each in ended}
-        for session, lease in asked.items():
-            if session not in over:
-                lease.confirmed_at = asked_at
+        self._leases.confirm(asked, asked_at, over)
         for session, each in over.items():
             if session in asked:
                 self._end_soon(asked[session].client, SessionError(closing(each.code), each.code, each.sentence))
@@ -199,14 +178,11 @@ class Pod:
         ending.add_done_callback(self._endings.discard)
 
     def _end_lapsed(self) -> None:
-        # The next look comes one period later: end now what would be too old by then.
-        latest = time.monotonic() - (LEASE_ENDS_S - LEASE_EVERY_S)
-        for lease in list(self._leases.values()):
-            if lease.confirmed_at < latest:
-                lost = SessionError(
-                    CloseCode.LEASE_LOST, "lease.lost", "The platform could not be asked whether you may look on.", 1000
-                )
-                self._end_soon(lease.client, lost)
+        for client in self._leases.lapsed(time.monotonic()):
+            lost = SessionError(
+                CloseCode.LEASE_LOST, "lease.lost", "The platform could not be asked whether you may look on.", 1000
+            )
+            self._end_soon(client, lost)
 
     # Series.
 
