@@ -17,6 +17,7 @@ from gantry.access.domain import (
 from gantry.kernel.vocabulary import MEMBER_ROLES, Activity, AdminPermission, DataCategory, Role, Scope
 
 YES, NO = "yes", "·"
+NOBODY = "Nobody, by role."
 #: Members first, then who belongs to no tenant.
 ROLES: tuple[Role, ...] = (*MEMBER_ROLES, Role.SYSTEM, Role.SUPPORT)
 
@@ -89,7 +90,7 @@ def to_markdown() -> str:
     parts = []
     for categories, table in distinct_categories():
         names = ", ".join(category.value.replace("_", " ") for category in categories)
-        parts += [f"**Activities on {names}**", _markdown(table)]
+        parts += [f"**Activities on {names}**", _markdown(table) if _says_something(table) else NOBODY]
     parts += ["**Administration**", _markdown(administration_table()), "**Scopes of tokens**", _markdown(scope_table())]
     return "\n\n".join(parts) + "\n"
 
@@ -99,9 +100,13 @@ def to_text() -> str:
     parts = []
     for categories, table in distinct_categories():
         names = ", ".join(category.value.replace("_", " ") for category in categories)
-        parts += [f"Activities on {names}", _plain(table), ""]
+        parts += [f"Activities on {names}", _plain(table) if _says_something(table) else NOBODY, ""]
     parts += ["Administration", _plain(administration_table()), "", "Scopes of tokens", _plain(scope_table())]
     return "\n".join(parts) + "\n"
+
+
+def _says_something(table: Sequence[Sequence[str]]) -> bool:
+    return any(cell != NO for row in table[1:] for cell in row[1:])
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

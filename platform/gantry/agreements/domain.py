@@ -115,9 +115,13 @@ class _Act:
         self.actor = actor
         self.activity = activity
         self.subject = subject
-        # Whoever came in by breaking the glass acts for that purpose, whatever they say.
-        is_emergency = subject.granted_by is GrantKind.BREAK_GLASS
-        self.purpose = Purpose.EMERGENCY if is_emergency else purpose
+        # Whoever came in by breaking the glass, or for support, acts for that purpose, whatever they say.
+        if subject.granted_by is GrantKind.BREAK_GLASS:
+            self.purpose = Purpose.EMERGENCY
+        elif actor.role is Role.SUPPORT:
+            self.purpose = Purpose.SYSTEM_ADMINISTRATION
+        else:
+            self.purpose = purpose
         self.region = region
 
     def objections(self) -> Iterator[Decision]:
