@@ -17,6 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from pydicom.uid import generate_uid
 
 from analysed import Loaded, Result, analyse, load_study
+from audit_trail import Trail
 from gantry.access.public import create_team
 from gantry.agreements.public import (
     Step,
@@ -27,6 +28,8 @@ from gantry.agreements.public import (
     draft_agreement,
     open_version,
 )
+from gantry.audit.public import Kind, kind_of
+from gantry.config import audit_coverage as coverage
 from gantry.dicomweb.app import ROUTES
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.identity.models import User
@@ -36,6 +39,8 @@ from gantry.kernel.vocabulary import MEMBER_ROLES, DataCategory, Role, Scope
 from gantry.oversight.duties.domain import Law, RequestKind
 from gantry.oversight.duties.incidents import open_incident
 from gantry.oversight.duties.requests import begin_request, identify_subject, open_request
+from gantry.oversight.exports.domain import ExportQuery
+from gantry.oversight.exports.services import request_export
 from gantry.studies.models import Series
 from gantry.studies.packs import pack_series
 from gantry.studies.public import (
@@ -63,6 +68,7 @@ from gantry.tenancy.public import (
 )
 from gantry.viewing.internal import ROUTES as INTERNAL_ROUTES
 from gantry.viewing.routing import websocket_urlpatterns
+from ledger import sequence_all
 from render_door import render_door
 from site_client import ORIGIN, Client, Socket, by_session, by_token, sign_in
 from world import ADDRESS, World, content_with, everything_permitted, make_world, put_in_force
@@ -91,6 +97,7 @@ class Row:
     fresh: Callable[[Place], dict[str, str]] | None = None
 
 
+TIME = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
 SEARCH, IDEMPOTENT = {"page_size": 25}, {"Idempotency-Key": "{random}"}
 REST: dict[tuple[str, str], Row] = {
     ("GET", "me"): Row(EVERYBODY, is_plain=True),
@@ -238,10 +245,24 @@ REST: dict[tuple[str, str], Row] = {
     ("GET", "incidents/{incident_id}/form"): Row(OFFICER, is_plain=True),
     ("GET", "records-of-processing"): Row(OFFICER, is_plain=True),
     ("GET", "impact-assessment"): Row(OFFICER, is_plain=True),
+    ("GET", "audit/exports"): Row(OFFICER, is_plain=True),
+    ("POST", "audit/exports"): Row(OFFICER, 202, body=TIME, is_plain=True),
+    ("GET", "audit/exports/{export_id}"): Row(OFFICER, is_plain=True),
+    ("DELETE", "audit/exports/{export_id}"): Row(OFFICER, fresh=lambda place: place.export(), is_plain=True),
+    ("GET", "audit/exports/{export_id}/bundle"): Row(OFFICER, 409, is_plain=True),  # nobody has written it
+    ("POST", "audit/who-saw"): Row(OFFICER, body={**TIME, "pseudonym": "{study_id}"}, is_plain=True),
+    ("GET", "audit/checkpoint"): Row(OFFICER, is_plain=True),
+    ("GET", "studies/{study_id}/presentations"): Row(OFFICER, is_plain=True),
 }  # fmt: skip
 PAGES: dict[tuple[str, str], Row] = {
     ("GET", ""): Row(EVERYBODY, is_plain=True),
     ("GET", "studies/{study_id}/"): Row(EVERYBODY, is_plain=True),
+}
+DATES = "date=ge2026-01-01&date=lt2026-02-01"
+FHIR: dict[tuple[str, str], Row] = {
+    ("GET", f"AuditEvent?{DATES}"): Row(OFFICER, is_plain=True),
+    ("POST", "AuditEvent/_search"): Row(OFFICER, 400, is_plain=True),  # a search names a time
+    ("GET", "metadata"): Row(OFFICER, is_plain=True),
 }
 _STORE = frozenset({R.RADIOLOGIST, R.INTEGRATOR})
 _STOW = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=x'}
@@ -276,13 +297,14 @@ ROWS: dict[tuple[str, str], Row] = {
     **{(method, f"/api/v1/{path}"): row for (method, path), row in REST.items()},
     **{(method, f"/dicomweb/{path}"): row for (method, path), row in DICOMWEB.items()},
     **{(method, f"/{path}"): row for (method, path), row in PAGES.items()},
+    **{(method, f"/fhir/{path}"): row for (method, path), row in FHIR.items()},
 }
 PAGE_ROWS = {key for key in ROWS if key in {(method, f"/{path}") for method, path in PAGES}}
 NAMES = (
     "study_id", "study_uid", "series_id", "series_uid", "sop_uid", "analysis_id", "finding_id", "referral_id", "referrer",
     "grant_id", "colleague", "emergency_id", "member_id", "institution_id", "account_id", "token_id", "team_id",
     "support_id", "request_id", "incident_id", "agreement_id", "other_id", "notice_id",
-    "support_id", "hold_id", "erasure_id",
+    "support_id", "hold_id", "erasure_id", "export_id",
 )  # fmt: skip
 CELLS = [(method, path, role) for method, path in ROWS for role in MEMBER_ROLES]
 
@@ -319,7 +341,8 @@ def test_every_django_route_has_its_row() -> None:
             tenant |= {(method, path) for method in _methods(view)}
         elif not route.startswith("accounts/"):
             outside.add(route)
-    assert tenant == {key for key in ROWS if not key[1].startswith("/dicomweb/")}
+    ours = {(method, path.partition("?")[0]) for method, path in ROWS if not path.startswith("/dicomweb/")}
+    assert tenant == ours
     assert outside == OUTSIDE
 
 
@@ -400,6 +423,9 @@ class Place:
 
     def incident(self) -> dict[str, str]:
         return {"incident_id": open_an_incident(self.world)}
+
+    def export(self) -> dict[str, str]:
+        return {"export_id": ask_for_an_export(self.world)}
 
 
 def break_the_glass(world: World, study_id: UUID, user_id: UUID) -> str:
@@ -501,6 +527,13 @@ def make_notice(world: World) -> dict[str, str]:
     return {"notice_id": str(notices[0].pk)}
 
 
+def ask_for_an_export(world: World) -> str:
+    """Ask for an export, which no worker writes; says how to name it."""
+    query = ExportQuery(since=SYSTEM_CLOCK.now() - timedelta(days=1), until=SYSTEM_CLOCK.now())
+    with tenant_scope(world.system), world.acting(R.COMPLIANCE) as actor:
+        return str(request_export(actor=actor, query=query, formats=frozenset()).pk)
+
+
 def make_lasting(world: World, study_id: UUID, study_uid: str) -> dict[str, str]:
     """Make what is named by calls that use nothing up."""
     system = world.system
@@ -519,6 +552,7 @@ def make_lasting(world: World, study_id: UUID, study_uid: str) -> dict[str, str]
     names |= {"agreement_id": str(world.agreement_id), "other_id": str(world.agreement_id), **make_notice(world)}
     names["side"] = "controller"
     names |= {"request_id": begin_a_request(world, study_uid), "incident_id": open_an_incident(world)}
+    names["export_id"] = ask_for_an_export(world)
     return {**names, "grant_id": str(share.id)}
 
 
@@ -547,6 +581,7 @@ def make_place() -> Place:
 
     with world.acting(R.RADIOLOGIST) as actor:  # accepted, so that referring physicians see it
         review_finding(actor=actor, finding_id=place.result.finding_ids[0], verdict=Verdict.ACCEPT)
+    sequence_all()  # what is not signed yet cannot be read
     return place
 
 
@@ -560,6 +595,11 @@ def door(database: None) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def home(database: None) -> Place:
     return make_place()
+
+
+@pytest.fixture(scope="module")
+def trail(home: Place, connect: Callable[[str], Any]) -> Trail:
+    return Trail(connect, home.world)
 
 
 @pytest.fixture(scope="module")
@@ -596,7 +636,7 @@ ABSENT = {
         for name in (
             "grant_id", "colleague", "emergency_id", "member_id", "institution_id", "account_id", "token_id", "team_id",
             "support_id", "request_id", "incident_id", "agreement_id", "other_id", "notice_id",
-            "support_id", "hold_id", "erasure_id",
+            "support_id", "hold_id", "erasure_id", "export_id",
         )
     },
     "plan_hash": "0" * 64,
@@ -659,21 +699,42 @@ def _ids(cell: Any) -> str:
     return str(cell)
 
 
+WINDOWED = {Kind.ACCESSED, Kind.TRANSFERRED, Kind.EXPORT}
+
+
+def declared_actions(method: str, path: str) -> tuple[str, ...]:
+    """Return the actions that a success leaves in the trail, as `config/audit_coverage.py` says."""
+    if path.startswith("/dicomweb/"):
+        theirs = path.removeprefix("/dicomweb")
+        for ours, name in (("study_uid", "study"), ("series_uid", "series"), ("sop_uid", "instance")):
+            theirs = theirs.replace(f"{{{ours}}}", f"{{{name}}}")
+        line = coverage.DICOMWEB[method, theirs.replace("/frames/1/", "/frames/{frame}/")]
+    else:
+        line = coverage.ROUTES[method, f"t/{{tenant}}{path.partition('?')[0]}"]
+    return () if isinstance(line, coverage.NONE) else line
+
+
 # --- the cells ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("method", "path", "role"), CELLS, ids=_ids)
-def test_role_decides_on_own_data(home: Place, come: Any, method: str, path: str, role: Role) -> None:
+def test_role_decides_on_own_data(home: Place, trail: Trail, come: Any, method: str, path: str, role: Role) -> None:
     row = ROWS[method, path]
     if _skip_pages_by_token(come, method, path):
         assert call(come(home, role), method, path, home.names()).status_code == 302
         return
     names = home.names() | (row.fresh(home) if row.fresh else {})
+    declared = declared_actions(method, path)
+    before = trail.count(role=role, actions=declared)
     answer = call(come(home, role), method, path, names)
+    after = trail.count(role=role, actions=declared)
     if row.fresh:
         home.refer()  # for those who come after: granting again gives the one that stands
     if role in row.may:
         assert answer.status_code == row.status, answer.text
+        if declared and row.status < 400:
+            # Reads of one study are one event within five minutes; whatever else is done is told each time.
+            assert after > before or (after and all(kind_of(one) in WINDOWED for one in declared)), declared
     else:
         assert answer.status_code == 403, answer.text
         assert answer.json()["code"] == "role.not_permitted"

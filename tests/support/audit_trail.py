@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -27,6 +27,14 @@ class Trail:
         self.new()
 
     def all(self) -> list[dict[str, Any]]:
+        return self._query("select * from audit_auditevent order by occurred_at, id")
+
+    def count(self, *, role: str, actions: Collection[str]) -> int:
+        """Return how many events of these actions somebody of a role has left."""
+        query = "select count(*) as n from audit_auditevent where role = %s and action = any(%s)"
+        return int(self._query(query, role, list(actions))[0]["n"])
+
+    def _query(self, query: str, *values: object) -> list[dict[str, Any]]:
         with self.connect("auditor") as connection, connection.transaction():
             context = sign_context(
                 settings.CONTEXT_KEY,
@@ -37,7 +45,7 @@ class Trail:
             )
             connection.execute("select set_config('gantry.context', %s, true)", [context])
             with connection.cursor(row_factory=dict_row) as cursor:
-                cursor.execute("select * from audit_auditevent order by occurred_at, id")
+                cursor.execute(query, values)
                 return list(cursor.fetchall())
 
     def new(self) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from gantry.access.api import views as access
 from gantry.agreements.api import views as agreements
 from gantry.analyses.api import views as analyses
 from gantry.analyses.api.stream import inference_events
-from gantry.oversight.api import duties
+from gantry.oversight.api import audit, duties
 from gantry.studies.api import destruction, granting
 from gantry.studies.api import views as studies
 from gantry.viewing.api import views as viewing
@@ -91,4 +91,11 @@ urlpatterns = [
     path("retention", destruction.RetentionView.as_view()),
     path("retention/preview", destruction.RetentionPreviewView.as_view()),
     path("retention/runs", destruction.RetentionRunsView.as_view()),
+    # The audit trail
+    path("audit/exports", audit.ExportsView.as_view()),
+    path("audit/exports/<uuid:export_id>", audit.ExportView.as_view()),
+    path("audit/exports/<uuid:export_id>/bundle", audit.BundleView.as_view()),
+    path("audit/who-saw", audit.WhoSawView.as_view()),
+    path("audit/checkpoint", audit.CheckpointView.as_view()),
+    path("studies/<uuid:study_id>/presentations", audit.PresentationsView.as_view()),
 ]

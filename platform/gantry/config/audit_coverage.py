@@ -72,7 +72,7 @@ ROUTES: dict[tuple[str, str], Coverage] = {
     ("GET", "t/{tenant}/api/v1/studies/{study_id}"): ("study.opened",),
     ("POST", "t/{tenant}/api/v1/studies/{study_id}/series/{series_id}/render-session"): ("series.rendered",),
     ("GET", "t/{tenant}/api/v1/studies/{study_id}/analyses"): ("ai_results.shown", "analysis.read"),
-    ("POST", "t/{tenant}/api/v1/studies/{study_id}/complete"): ("study.completed",),
+    ("POST", "t/{tenant}/api/v1/studies/{study_id}/complete"): ("study.completed", "study.opened"),
     ("POST", "t/{tenant}/api/v1/studies/{study_id}/referrals"): ("study.referred",),
     ("DELETE", "t/{tenant}/api/v1/studies/{study_id}/referrals/{referral_id}"): ("referral.withdrawn",),
     ("GET", "t/{tenant}/api/v1/quarantine"): ("quarantine.listed",),
@@ -136,7 +136,10 @@ ROUTES: dict[tuple[str, str], Coverage] = {
     ("POST", "t/{tenant}/api/v1/agreements/{agreement_id}/paper"): ("agreement.sign", "agreement.countersign"),
     ("GET", "t/{tenant}/api/v1/agreements/{agreement_id}/papers/{side}"): ("agreement.read",),
     ("POST", "t/{tenant}/api/v1/agreements/{agreement_id}/steps"): (
-        "agreement.suspend", "agreement.resume", "agreement.terminate", "agreement.withdraw",
+        "agreement.suspend",
+        "agreement.resume",
+        "agreement.terminate",
+        "agreement.withdraw",
     ),
     ("POST", "t/{tenant}/api/v1/agreements/{agreement_id}/disposition"): ("agreement.end_chosen",),
     ("POST", "t/{tenant}/api/v1/agreements/{agreement_id}/amendments"): ("agreement.drafted",),
@@ -164,6 +167,18 @@ ROUTES: dict[tuple[str, str], Coverage] = {
     ("GET", "t/{tenant}/api/v1/support-sessions"): _SETTINGS,
     ("DELETE", "t/{tenant}/api/v1/support-sessions/{support_id}"): ("support.ended",),
     ("PUT", "t/{tenant}/api/v1/support-sessions/{support_id}/consent"): ("support.consented",),
+    # The audit trail
+    ("GET", "t/{tenant}/api/v1/audit/exports"): NONE("Exports that were asked for, each of which was recorded."),
+    ("POST", "t/{tenant}/api/v1/audit/exports"): ("audit.export_requested",),
+    ("GET", "t/{tenant}/api/v1/audit/exports/{export_id}"): NONE("How far an export is; asking for it was recorded."),
+    ("DELETE", "t/{tenant}/api/v1/audit/exports/{export_id}"): ("audit.export_cancelled",),
+    ("GET", "t/{tenant}/api/v1/audit/exports/{export_id}/bundle"): ("audit.export_downloaded",),
+    ("POST", "t/{tenant}/api/v1/audit/who-saw"): ("patient.traced",),
+    ("GET", "t/{tenant}/api/v1/audit/checkpoint"): ("audit.read",),
+    ("GET", "t/{tenant}/api/v1/studies/{study_id}/presentations"): ("presentation.read",),
+    ("GET", "t/{tenant}/fhir/AuditEvent"): ("audit.read",),
+    ("POST", "t/{tenant}/fhir/AuditEvent/_search"): ("audit.read",),
+    ("GET", "t/{tenant}/fhir/metadata"): NONE("What the server can do; the same for everybody."),
 }
 
 _STUDY = "/studies/{study}"

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connection
 
 from gantry.access.public import grant, list_grants, withdraw
-from gantry.audit.public import Entry, Kind, record
+from gantry.audit.public import Entry, Kind, record, record_access
 from gantry.foundation.boundary import record_refusal
 from gantry.foundation.outbox import WORKLIST, emit, study_stream
 from gantry.foundation.scope import atomic_service, tenant_scope, unit_of_work
@@ -52,6 +52,10 @@ def complete_study(*, actor: Actor, study_id: UUID, clock: Clock = SYSTEM_CLOCK)
         clock=clock,
     )
     if study.state == StudyState.COMPLETE:
+        if actor.role is not Role.SYSTEM:
+            record_access(
+                actor=actor, action="study.opened", decision=decision, subject=subject, study_id=study.pk, clock=clock
+            )
         return study
     if actor.role is Role.SYSTEM and (study.quiet_until is None or study.quiet_until > clock.now()):
         return study  # something arrived between the timer's look and the lock

@@ -46,6 +46,11 @@ class Joiner:
         with unit_of_work():
             return self._look_up(self._people, ids, _load_people)
 
+    def patients(self, pseudonyms: Iterable[UUID]) -> dict[UUID, PatientName]:
+        """Return who some pseudonyms stand for."""
+        with unit_of_work():
+            return self._look_up(self._patients, pseudonyms, _load_patients)
+
     def _look_up(
         self, known: dict[UUID, V | None], wanted: Iterable[UUID], load: Callable[[list[UUID]], dict[UUID, V]]
     ) -> dict[UUID, V]:

@@ -22,16 +22,17 @@ from gantry.audit.public import (
     kind_of,
     open_ledger,
     record,
+    record_access,
     request_checkpoint,
     wait_for_signature,
 )
 from gantry.foundation.jobs import job
 from gantry.foundation.scope import atomic_service, current_scope, unit_of_work
-from gantry.kernel.actor import Actor, system_actor
+from gantry.kernel.actor import Actor, Subject, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.errors import GantryError, InvalidInputError, NotFoundError
 from gantry.kernel.ids import TenantId, new_uuid
-from gantry.kernel.vocabulary import AdminPermission
+from gantry.kernel.vocabulary import AdminPermission, DataCategory
 from gantry.oversight.exports.bundle import Order, count_events, write_bundle
 from gantry.oversight.exports.domain import NEXT, ExportQuery, ExportState, Format, Step, states_before
 from gantry.oversight.exports.errors import (
@@ -54,6 +55,32 @@ KEEP: Final = timedelta(days=7)
 LONGEST: Final = timedelta(days=366 * 11)
 _CHECKPOINT_S: Final = 30.0
 _MOST_ATTEMPTS: Final = 5
+
+
+def require_reader(actor: Actor) -> None:
+    """Refuse who may not read the trail, before anything that they sent is looked at.
+
+    Raises
+    ------
+    Refused
+    """
+    require_permission(actor, AdminPermission.AUDIT_READ)
+
+
+def open_checkpoint(*, actor: Actor, clock: Clock = SYSTEM_CLOCK) -> str:
+    """Return the newest signed checkpoint of the actor's tenant.
+
+    Raises
+    ------
+    Refused
+    LedgerEmptyError
+        Nothing was signed yet.
+    """
+    with unit_of_work():
+        require_permission(actor, AdminPermission.AUDIT_READ)
+        detail = {"of": "checkpoint"}
+        record(actor=actor, entry=Entry(kind=kind_of("audit.read"), action="audit.read", detail=detail), clock=clock)
+    return open_ledger(actor.tenant_id, actor_id=actor.id).checkpoint.note
 
 
 def request_export(
@@ -150,13 +177,10 @@ class OpenedBundle:
 
 
 @atomic_service
-def open_bundle(*, actor: Actor, export_id: UUID, is_start: bool = True, clock: Clock = SYSTEM_CLOCK) -> OpenedBundle:
+def open_bundle(*, actor: Actor, export_id: UUID, clock: Clock = SYSTEM_CLOCK) -> OpenedBundle:
     """Open a finished bundle for download; recorded before its first byte leaves.
 
-    Parameters
-    ----------
-    is_start
-        Whether the download begins at the beginning; going on with one that broke off adds no event.
+    A download that broke off and goes on within five minutes adds no event.
 
     Raises
     ------
@@ -168,8 +192,11 @@ def open_bundle(*, actor: Actor, export_id: UUID, is_start: bool = True, clock: 
     export = get_export(actor=actor, export_id=export_id)
     if export.state != ExportState.DONE or export.object_id is None or export.wrapped_key is None:
         raise ExportNotReadyError(f"This export is {export.state}: there is nothing to download.")
-    if is_start:
-        _record(actor, "audit.export_downloaded", export, clock)
+    record_access(
+        actor=actor, action="audit.export_downloaded", decision=None,
+        subject=Subject(actor.tenant_id, DataCategory.USAGE), study_id=export.pk,
+        detail={"export_id": str(export.pk), "sha256": export.sha256}, clock=clock,
+    )  # fmt: skip
     assert export.size_bytes is not None
     ref = StoredRef(
         export.tenant_id, export.object_id, export.key_id, bytes(export.wrapped_key), export.size_bytes, export.sha256
@@ -249,6 +276,13 @@ def recorder_of(slug: str, name: str) -> Recorder:
     """Return what stands for this installation in a tenant's projections."""
     origin: str = settings.WEB_ORIGIN
     return Recorder(host=origin.partition("://")[2], base_url=f"{origin}/t/{slug}", site=name)
+
+
+@atomic_service
+def recorder_of_tenant() -> Recorder:
+    """Return what stands for this installation in the projections of the scope's tenant."""
+    tenant = get_tenant()
+    return recorder_of(tenant.slug, tenant.name)
 
 
 @atomic_service
