@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from gantry.embedded.environment import hidden_parts
-from reader import Reader
+from reader import PATIENCE_MS, Reader
 from stack import WholeStack, shared_stack
 
 _FLAGS = (
@@ -48,6 +48,8 @@ def stack() -> WholeStack:
 @pytest.fixture(scope="module")
 def playwright(stack: WholeStack) -> Iterator[Playwright]:
     """Playwright, without browsers of its own."""
+    # What is expected comes within a second, or after a while where others use the machine, or never.
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as started:
         yield started
 

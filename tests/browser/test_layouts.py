@@ -217,13 +217,13 @@ def test_a_menu_is_used_by_keyboard_alone_when_it_is_opened_with_enter(reader: R
     page = reader.page
     page.get_by_test_id("picture-menu").focus()
     page.keyboard.press("Enter")
-    assert page.evaluate(_FOCUSED) == "rotate-left"
+    reader.until(lambda: page.evaluate(_FOCUSED) == "rotate-left", "the first of the menu")
     page.keyboard.press("ArrowDown")
-    assert page.evaluate(_FOCUSED) == "rotate-right"
+    reader.until(lambda: page.evaluate(_FOCUSED) == "rotate-right", "the second of the menu")
     page.keyboard.press("Enter")
     reader.until(lambda: page.get_by_test_id("viewport").evaluate("one => one.rotation") == 90, "turned")
     page.keyboard.press("Escape")
-    assert page.evaluate(_FOCUSED) == "picture-menu"
+    reader.until(lambda: page.evaluate(_FOCUSED) == "picture-menu", "the menu's button")
 
 
 def test_pictures_change_when_their_keys_are_pressed(reader: Reader) -> None:
@@ -283,7 +283,7 @@ def test_nobody_is_named_when_texts_are_hidden_for_teaching(reader: Reader, scan
     page.keyboard.press("t")
     expect(page.get_by_test_id("identity-hidden")).to_be_visible()
     assert page.get_by_text(scans.patient_id).count() == 0
-    assert page.title() == "Study | Gantry"
+    reader.until(lambda: page.title() == "Study | Gantry", "a title without a name")
     page.keyboard.press("t")
     expect(page.get_by_test_id("patient-id")).to_have_text(scans.patient_id)
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Request, expec
 from stack import WholeStack
 
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-LONG_MS = 60_000
+PATIENCE_MS, LONG_MS = 30_000, 90_000
 
 _PAINTED = """canvas => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -56,7 +56,7 @@ class Reader:
             options = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
         self.context = browser.new_context(base_url=stack.url, **options)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
         #: What a test provokes on purpose, as parts of the console's words.
         self.expected = ["willReadFrequently"]  # we read the canvas back; the page does not
@@ -126,7 +126,7 @@ class Reader:
         self.page.get_by_test_id("finding-jump").first.click()
         self.until(lambda: self.painted()[0] > 0, "an outline is drawn")
 
-    def until(self, condition: Any, what: str, timeout_ms: int = 15_000) -> None:
+    def until(self, condition: Any, what: str, timeout_ms: int = PATIENCE_MS) -> None:
         """Wait for something that only Python can see; the page lives on meanwhile."""
         for _ in range(timeout_ms // 50):
             if condition():
