@@ -72,7 +72,7 @@ def rate(target: Any, *arguments: Any) -> float:
         process.start()
     for process in processes:
         process.join()
-    return sum(counts) / SECONDS
+    return float(sum(counts[:])) / SECONDS
 
 
 def main() -> None:

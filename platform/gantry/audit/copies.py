@@ -186,7 +186,8 @@ class S3Copies:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 return None
             raise
-        return body.decode()
+        text: str = body.decode()
+        return text
 
     def _folders(self, prefix: str) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(

@@ -205,7 +205,7 @@ class Ledger:
             if is_platform
             else "join audit_auditevent e on e.tenant_id = s.log_id and e.id = s.event_id"
         )
-        equal = [("e.user_id" if is_platform else "e.actor_id", wanted.actor_id)]
+        equal: list[tuple[str, object]] = [("e.user_id" if is_platform else "e.actor_id", wanted.actor_id)]
         if not is_platform:
             equal += [
                 ("e.role", wanted.role),

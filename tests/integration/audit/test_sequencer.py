@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -116,7 +116,7 @@ def test_event_that_is_rolled_back_leaves_no_gap(world: World) -> None:
 class Writers:
     """People who work at the same time; some of their transactions fail, some wait."""
 
-    def __init__(self, tenants: list[UUID], count: int, events: int) -> None:
+    def __init__(self, tenants: Sequence[UUID], count: int, events: int) -> None:
         self.kept: list[list[UUID]] = [[] for _ in range(count)]
         self.dropped: set[UUID] = set()
         self.patients = [uuid4() for _ in range(5)]
@@ -183,7 +183,7 @@ def test_concurrent_writers_each_keep_their_order(world: World) -> None:
     _assert_intact(tenants)
 
 
-def _assert_intact(tenants: list[UUID]) -> None:
+def _assert_intact(tenants: Sequence[UUID]) -> None:
     with connect() as connection:
         verdicts = {
             verdict.log: verdict
