@@ -41,7 +41,7 @@ from gantry.oversight.duties.incidents import open_incident
 from gantry.oversight.duties.requests import begin_request, identify_subject, open_request
 from gantry.oversight.exports.domain import ExportQuery
 from gantry.oversight.exports.services import request_export
-from gantry.studies.models import Series
+from gantry.studies.models import Series, Study
 from gantry.studies.packs import pack_series
 from gantry.studies.public import (
     EmergencyReason,
@@ -178,6 +178,7 @@ REST: dict[tuple[str, str], Row] = {
     ("GET", "agreements/{agreement_id}/effect"): Row(OFFICER, is_plain=True),
     ("GET", "agreements/{agreement_id}/differences/{other_id}"): Row(OFFICER, is_plain=True),
     ("POST", "subjects/lookup"): Row(OFFICER, body={"study_instance_uid": "{study_uid}"}, is_plain=True),
+    ("GET", "subjects/{subject_id}/export"): Row(OFFICER),
     ("GET", "holds"): Row(OFFICER, is_plain=True),
     ("POST", "holds"): Row(OFFICER, 201, body={"study_id": "{study_id}", "reason": "Proceedings"}, is_plain=True),
     ("POST", "holds/{hold_id}/release"): Row(
@@ -305,6 +306,7 @@ NAMES = (
     "grant_id", "colleague", "emergency_id", "member_id", "institution_id", "account_id", "token_id", "team_id",
     "support_id", "request_id", "incident_id", "agreement_id", "other_id", "notice_id",
     "support_id", "hold_id", "erasure_id", "export_id",
+    "subject_id",
 )  # fmt: skip
 CELLS = [(method, path, role) for method, path in ROWS for role in MEMBER_ROLES]
 
@@ -547,6 +549,8 @@ def make_lasting(world: World, study_id: UUID, study_uid: str) -> dict[str, str]
     names |= {**make_account(world), "support_id": open_a_support_session(world)}
     names["emergency_id"] = break_the_glass(world, study_id, people["stranger"])
     names |= {**carry_out_an_erasure(world), "hold_id": place_a_hold(world, study_id)}
+    with world.reading():
+        names["subject_id"] = str(Study.objects.get(pk=study_id).patient_id)
     with world.acting(R.RADIOLOGIST) as actor:
         share = share_study(actor=actor, study_id=study_id, team_id=team.id, reason="tumour_board")
     names |= {"agreement_id": str(world.agreement_id), "other_id": str(world.agreement_id), **make_notice(world)}
@@ -637,6 +641,7 @@ ABSENT = {
             "grant_id", "colleague", "emergency_id", "member_id", "institution_id", "account_id", "token_id", "team_id",
             "support_id", "request_id", "incident_id", "agreement_id", "other_id", "notice_id",
             "support_id", "hold_id", "erasure_id", "export_id",
+            "subject_id",
         )
     },
     "plan_hash": "0" * 64,

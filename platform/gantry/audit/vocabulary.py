@@ -184,6 +184,8 @@ DESTRUCTION = {
     "study.partly_erased": _accessed("Images or results of a study were erased; the rest of it stays.", "D"),
     "quarantine.erased": _accessed("Objects in quarantine were erased.", "D"),
     "patient.erased": _accessed("A patient was erased.", "D"),
+    "patient.exported": Act(K.EXPORT, "A patient's data were exported, to be given to them or to the controller.", "R"),
+    "tenant.exported": Act(K.EXPORT, "All data of the organisation were exported, to be returned.", "R"),
     "retention.previewed": Act(K.QUERY, "It was listed what scheduled destruction would destroy."),
     "retention.run": _configured("Scheduled destruction was run.", "D"),
     "retention.overdue": _alert("Scheduled destruction has not run for longer than the law allows."),

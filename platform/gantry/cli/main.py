@@ -20,6 +20,7 @@ from gantry.cli import (
     demo,
     doctor,
     erasure,
+    exporting,
     importing,
     keys,
     privacy,
@@ -60,6 +61,7 @@ for module in (
     backup,
     erasure,
     retention,
+    exporting,
 ):
     module.register(app)
 

@@ -6,7 +6,7 @@ from gantry.access.api import views as access
 from gantry.agreements.api import views as agreements
 from gantry.analyses.api import views as analyses
 from gantry.analyses.api.stream import inference_events
-from gantry.oversight.api import audit, duties
+from gantry.oversight.api import audit, duties, portability
 from gantry.studies.api import destruction, granting
 from gantry.studies.api import views as studies
 from gantry.viewing.api import views as viewing
@@ -81,6 +81,7 @@ urlpatterns = [
     path("agreements/<uuid:agreement_id>/amendments", agreements.AmendmentsView.as_view()),
     path("agreements/<uuid:agreement_id>/effect", agreements.EffectView.as_view()),
     path("agreements/<uuid:agreement_id>/differences/<uuid:other_id>", agreements.DifferencesView.as_view()),
+    path("subjects/<uuid:subject_id>/export", portability.SubjectExportView.as_view()),
     path("subjects/lookup", destruction.SubjectLookupView.as_view()),
     path("holds", destruction.HoldsView.as_view()),
     path("holds/<uuid:hold_id>/release", destruction.HoldReleaseView.as_view()),

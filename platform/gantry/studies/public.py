@@ -53,7 +53,7 @@ from gantry.studies.ingest import (
     store_batch,
     stored_columns,
 )
-from gantry.studies.models import Erasure, Instance, LegalHold, RetentionRun, Series, StoredObject, Study
+from gantry.studies.models import Erasure, Instance, LegalHold, Patient, RetentionRun, Series, StoredObject, Study
 from gantry.studies.naming import (
     PatientIdentity,
     find_pseudonyms,
@@ -149,6 +149,7 @@ __all__ = [
     "ParsedInstance",
     "ParserPool",
     "ParserUnavailableError",
+    "Patient",
     "PatientIdentity",
     "Received",
     "Referral",

@@ -10,7 +10,7 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gantry.foundation.documents import Heading, Paragraph, Table, to_html, to_pdf
+from gantry.foundation.documents import Block, Heading, Paragraph, Table, to_html, to_pdf
 from gantry.studies.destruction.domain import canonical
 from gantry.studies.models import Erasure
 from gantry.tenancy.public import get_tenant
@@ -100,7 +100,7 @@ def certificate_pdf(erasure: Erasure) -> bytes:
         for share in certificate["destroyed"]
     )
     keys = certificate["keys_destroyed"]
-    blocks = [
+    blocks: list[Block] = [
         Heading(1, "Certificate of erasure"),
         Table(("", ""), facts),
         Heading(2, "Destroyed"),
