@@ -175,8 +175,13 @@ class Pack:
                     future.cancel()
         return Volume(voxels, affine)
 
-    def load_level(self, number: int) -> Volume:
+    def load_level(self, number: int, *, out: NDArray[Any] | None = None) -> Volume:
         """Return a level of the pyramid: 0 is half the volume's resolution. One range read.
+
+        Parameters
+        ----------
+        out
+            Where to: C-contiguous, of the level's `shape_kji` and `index.dtype`; None for a new array.
 
         Raises
         ------
@@ -189,7 +194,9 @@ class Pack:
         if affine is None:
             raise PackError("pack.no_volume", f"The series is no volume: {self.index.reason}")
         level = self.index.levels[number]
-        voxels = np.empty(level.shape_kji, self.index.dtype)
+        voxels = np.empty(level.shape_kji, self.index.dtype) if out is None else out
+        if voxels.shape != level.shape_kji or voxels.dtype != self.index.dtype or not voxels.flags.c_contiguous:
+            raise ValueError(f"the array must be {level.shape_kji} of {self.index.dtype}, in C order")
         start = level.chunks[0].offset
         end = max(chunk.offset + chunk.length for chunk in level.chunks)
         what = f"Level {number + 1}"

@@ -61,7 +61,7 @@ class CpuEngine:
         bricks = predict_bytes(shape_kji)
         return copied + bricks + bricks // 4 + (_KEPT // 2) * bricks * 9 // 13 + (_KEPT // 2) * 20 * LEVELS**2
 
-    def load(self, volume: Volume, half_kji: NDArray[np.int16] | None = None) -> "CpuVolume":
+    def load(self, volume: Volume, half_kji: NDArray[Any] | None = None) -> "CpuVolume":
         """Find the range of every brick; 16-bit voxels are drawn where they lie.
 
         Parameters

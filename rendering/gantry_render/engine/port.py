@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,8 +67,13 @@ class Engine(Protocol):
     def predicted_bytes(self, shape_kji: tuple[int, int, int], bytes_per_voxel: int) -> int:
         """Return the most that a loaded volume of this size will hold, beside the voxels given, without overlays."""
 
-    def load(self, volume: Volume) -> Loaded:
+    def load(self, volume: Volume, half_kji: NDArray[Any] | None = None) -> Loaded:
         """Make a volume ready.
+
+        Parameters
+        ----------
+        half_kji
+            It in half of the resolution, where a pack has it and an engine has a use for it; kept as long as `volume`.
 
         Raises
         ------

@@ -53,7 +53,7 @@ class VtkGpuEngine:
         """Return the texture, which VTK keeps beside the array it was made of."""
         return 2 * bytes_per_voxel * int(np.prod(shape_kji))
 
-    def load(self, volume: Volume) -> "VtkVolume":
+    def load(self, volume: Volume, half_kji: NDArray[Any] | None = None) -> "VtkVolume":  # needs none
         """Hand the voxels to VTK; they reach the graphics memory with the first picture."""
         if describe_renderer() is None:
             raise EngineError("engine.unavailable", "EGL offers no OpenGL here.")

@@ -102,6 +102,8 @@ class FrameFlag(IntFlag):
     COLOUR = 8
     INVERTED = 16
     """The picture was inverted on the reader's wish (MONOCHROME1 alone does not set it)."""
+    PREVIEW = 32
+    """Drawn from half of the volume's resolution: the whole is not there yet, or does not fit this pod."""
 
 
 class SlabMode(StrEnum):

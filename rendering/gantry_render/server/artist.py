@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gantry_imaging.errors import PackError
@@ -18,7 +18,7 @@ from gantry_render.server.planes import draw_plane
 from gantry_render.server.results import Results
 from gantry_render.server.session import Urgency, Work
 from gantry_render.server.views2d import draw_frame
-from gantry_render.server.volumes import draw_volume
+from gantry_render.server.volumes import draw_volume, halve_crop
 
 _NANOSECONDS: Final = 1000
 
@@ -79,7 +79,8 @@ class Artist:
         frame = _frame(work, drawing, media_type, payload, is_lossless)
         times = (drawn - started) // _NANOSECONDS, (encoded - drawn) // _NANOSECONDS
         # A moving picture in 3D is drawn with longer steps, so its settled one is better at any size.
-        return Drawn(_with_times(frame, *times), drawing.is_full and work.tier >= Tier.T2, used)
+        is_final = drawing.is_full and work.tier >= Tier.T2 and (not drawing.is_preview or self._series.room.is_reduced)
+        return Drawn(_with_times(frame, *times), is_final, used)
 
     def _draw(self, work: Work, moving: Moving | None) -> Drawing:
         state = work.state
@@ -91,13 +92,21 @@ class Artist:
         if self._series.index.kind != "volume":
             raise PackError(self._series.index.reason_code or "view.no_volume", self._series.index.reason)
         if isinstance(state, PlaneState):
-            with self._series.volume() as volume:
-                labels = self._results.labels(state.segments)
-                return draw_plane(volume, state, work.tier, self._default, labels)
-        with self._series.drawn() as loaded:
+            with self._series.shown() as (volume, is_preview):
+                # Segments lie on the whole volume's grid.
+                labels = None if is_preview else self._results.labels(state.segments)
+                return _as_preview(draw_plane(volume, state, work.tier, self._default, labels), is_preview)
+        with self._series.drawn() as (loaded, is_preview):
             meshes = self._results.meshes(state.meshes, is_moving=moving is not None)
-            overlay = self._results.overlay(state.segments)
-            return draw_volume(loaded, state, moving, meshes, overlay, lambda: work.is_cancelled)
+            overlay = None if is_preview else self._results.overlay(state.segments)
+            seen = halve_crop(state) if is_preview else state
+            return _as_preview(
+                draw_volume(loaded, seen, moving, meshes, overlay, lambda: work.is_cancelled), is_preview
+            )
+
+
+def _as_preview(drawing: Drawing, is_preview: bool) -> Drawing:
+    return replace(drawing, is_exact=False, is_preview=True) if is_preview else drawing
 
 
 def default_plane_voi(series: Series) -> Voi:
@@ -123,6 +132,8 @@ def _frame(work: Work, drawing: Drawing, media_type: MediaType, payload: bytes, 
         flags |= FrameFlag.COLOUR
     if drawing.is_inverted:
         flags |= FrameFlag.INVERTED
+    if drawing.is_preview:
+        flags |= FrameFlag.PREVIEW
     height, width = drawing.pixels.shape[:2]
     return Frame(
         media_type=media_type,

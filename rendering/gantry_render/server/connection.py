@@ -69,6 +69,11 @@ _END_WITHIN_S: Final = 1.0
 _SILENT_AFTER_S: Final = 75.0
 """A client pings every 20 s; one that says nothing for so long is gone."""
 
+_REDUCED: Final = (
+    "This series is too large for this server. Its slices are shown in full; planes and 3D are drawn from half of the "
+    "resolution, without segments."
+)
+
 _Message: TypeAlias = Mapping[str, Any]
 
 
@@ -217,7 +222,9 @@ class Connection:
         # From accepting to hello is a round trip and little else.
         self.session.link = Link(max(0.0005, now - self._accepted_at))
         series.listen(self._series_changed)
-        self._say(make_welcome(manifest, series.index, pod.choice.engine.name))
+        self._say(make_welcome(manifest, series.index, pod.choice.engine.name, series.room.refusal))
+        if series.room.is_reduced:
+            self._notice(Notice("volume.reduced", _REDUCED))
         self._tell_progress()
         log.info("session_opened", session=manifest.session, series=self._series_id, kind=series.index.kind)
         # The rest is loaded once something was asked for, or soon.
@@ -307,20 +314,17 @@ class Connection:
             return False
         if series.index.kind != "volume":
             return True
-        if not series.is_volume_settled:
-            series.load()
-            return False
-        if isinstance(state, VolumeState) and not series.is_engine_ready:
-            series.prepare_engine()
+        if not series.can_draw(in_3d=isinstance(state, VolumeState), is_moving=urgency is Urgency.MOTION):
             return False
         return self._pod.scheduler.has_worker(self, urgency)
 
     def _want_results(self, state: State) -> None:
-        assert self._results is not None
-        if isinstance(state, VolumeState):
-            self._results.want((*state.meshes, *state.segments))
-        elif isinstance(state, PlaneState):
-            self._results.want(state.segments)
+        assert self._results is not None and self._series is not None
+        if isinstance(state, StackState):
+            return
+        # Where the volume does not fit, a map of its size does not either.
+        segments = () if self._series.room.frames_bytes is not None else state.segments
+        self._results.want((*state.meshes, *segments) if isinstance(state, VolumeState) else segments)
 
     def _tell_failure(self, work: Work, error: BaseException) -> None:
         if isinstance(error, ImagingError):

@@ -19,6 +19,8 @@ from gantry_imaging.errors import ImagingError, PackError
 from gantry_imaging.pack import Pack, PackIndex
 from gantry_imaging.volume import Volume
 from gantry_render.engine.port import Engine, Loaded
+from gantry_render.server.room import Room, is_previewed
+from gantry_render.server.trouble import Trouble
 from gantry_storage import ObjectCorruptError, StorageError
 
 log = structlog.get_logger(__name__)
@@ -32,15 +34,6 @@ class Listener(Protocol):
     """Told, from any thread, that something of a series changed."""
 
     def __call__(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that a reader should know, with the frame it is about, or None for the series."""
-
-    code: str
-    sentence: str
-    frame: int | None = None
 
 
 @dataclass(slots=True)
@@ -70,24 +63,27 @@ class Series:
         Open; its index tells what there is.
     engine
         Draws the volume.
-    frame_room_bytes
-        None to load everything; otherwise so much of the stack is kept, frame by frame, least recently used out.
+    room
+        What of it was admitted; None for all.
     """
 
-    def __init__(self, pack: Pack, engine: Engine, frame_room_bytes: int | None = None) -> None:
+    def __init__(self, pack: Pack, engine: Engine, room: Room | None = None) -> None:
         self.index: PackIndex = pack.index
-        self.is_loaded_whole = frame_room_bytes is None
+        self.room = room or Room(0)
         self._pack = pack
         self._engine = engine
-        self._room = frame_room_bytes
+        self._room = self.room.frames_bytes
         self._lock = threading.Condition()
-        self._status = _Status()
+        self._status = _Status(volume=self.room.refusal)
         self._listeners: list[Listener] = []
         self._frames: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._voxels: NDArray[Any] | None = None
         self._volume: Volume | None = None
         self._loaded: Loaded | None = None
-        self._engine_state = "idle"
+        self._half_voxels: NDArray[Any] | None = None
+        self._half: Volume | None = None
+        self._half_loaded: Loaded | None = None
+        self._engine_state = self._half_state = "idle"
         self._readers = ThreadPoolExecutor(_READERS, "read")
         self._loader: threading.Thread | None = None
         self._center = 0
@@ -109,23 +105,34 @@ class Series:
 
     @property
     def is_volume_ready(self) -> bool:
-        """Whether planes can be drawn."""
-        return self._volume is not None
+        """Whether planes can be drawn, as well as this pod will ever draw them."""
+        return self._volume is not None or (self.room.is_reduced and self._half is not None)
 
     @property
     def is_volume_settled(self) -> bool:
         """Whether planes can be drawn, or never will be."""
-        return self._volume is not None or self._status.volume is not None
+        return self.is_volume_ready or self._status.volume is not None
 
     @property
     def is_engine_ready(self) -> bool:
         """Whether 3D can be drawn, or never will be."""
-        return self._loaded is not None or self._status.engine is not None or self._status.volume is not None
+        is_drawn = self._loaded is not None or (self.room.is_reduced and self._half_loaded is not None)
+        return is_drawn or self._status.engine is not None or self._status.volume is not None
 
-    @property
-    def engine_bytes(self) -> int:
-        """What the engine holds."""
-        return 0 if self._loaded is None else self._loaded.size_bytes
+    def can_draw(self, *, in_3d: bool, is_moving: bool) -> bool:
+        """Whether planes or 3D can be drawn now, or never will be; what is missing is asked for.
+
+        What moves is drawn from half of the resolution as long as the whole is not there.
+        """
+        if self.is_engine_ready if in_3d else self.is_volume_settled:
+            return True
+        if self._volume is not None:
+            self.prepare_engine()
+        else:
+            self.load()
+            self._prepare_half()
+        preview = self._half_loaded if in_3d else self._half
+        return is_moving and preview is not None
 
     def loaded_ranges(self) -> tuple[tuple[int, int], ...]:
         """Return runs of frames that are here: first and beyond."""
@@ -185,8 +192,8 @@ class Series:
             yield self._volume
 
     @contextmanager
-    def drawn(self) -> Iterator[Loaded]:
-        """Lend what the engine made of the volume.
+    def shown(self) -> Iterator[tuple[Volume, bool]]:
+        """Lend the volume, or what there is of it in half of the resolution, and say whether it is that.
 
         Raises
         ------
@@ -194,11 +201,28 @@ class Series:
             `pack.absent`.
         """
         with self._lent():
-            if self._loaded is None:
+            volume = self._volume or self._half
+            if volume is None:
+                trouble = self._status.volume or Trouble("pack.absent", "The volume is not loaded.")
+                raise PackError(trouble.code, trouble.sentence)
+            yield volume, volume is not self._volume
+
+    @contextmanager
+    def drawn(self) -> Iterator[tuple[Loaded, bool]]:
+        """Lend what the engine made of the volume, or of half of its resolution, and say whether it is that.
+
+        Raises
+        ------
+        PackError
+            `pack.absent`.
+        """
+        with self._lent():
+            loaded = self._loaded or self._half_loaded
+            if loaded is None:
                 trouble = self._status.engine or self._status.volume
                 trouble = trouble or Trouble("pack.absent", "The volume is not loaded.")
                 raise PackError(trouble.code, trouble.sentence)
-            yield self._loaded
+            yield loaded, loaded is not self._loaded
 
     # What is wanted.
 
@@ -230,7 +254,7 @@ class Series:
     def load(self) -> None:
         """Load everything in the background, once; a stack of huge frames is left to `want`."""
         with self._lock:
-            if self._loader is not None or not self.is_loaded_whole or self._status.is_closed:
+            if self._loader is not None or self._room is not None or self._status.is_closed:
                 return
             self._loader = threading.Thread(target=self._load_all, name="load", daemon=True)
         self._loader.start()
@@ -242,6 +266,15 @@ class Series:
                 return
             self._engine_state = "loading"
         self._readers.submit(self._load_engine)
+
+    def _prepare_half(self) -> None:
+        """Read half of the resolution, once, in the background, if it is to be had and of use."""
+        with self._lock:
+            is_of_use = self.room.is_reduced or (self._room is None and is_previewed(self.index))
+            if self._half_state != "idle" or not is_of_use or self._status.is_closed:
+                return
+            self._half_state = "loading"
+        self._readers.submit(self._load_half)
 
     def waiting_s(self) -> float:
         """Return how long somebody has waited for a frame."""
@@ -419,7 +452,8 @@ class Series:
         started = time.monotonic()
         try:
             with self.volume() as volume:
-                loaded = self._engine.load(volume)
+                half = self._half
+                loaded = self._engine.load(volume, None if half is None else half.voxels_kji)
         except ImagingError as error:
             log.warning("engine_refused", code=error.code)
             self._status.engine = Trouble(error.code, error.sentence)
@@ -438,18 +472,48 @@ class Series:
         log.info("engine_loaded", ms=round(1000 * (time.monotonic() - started)))
         self._tell()
 
+    def _load_half(self) -> None:
+        try:
+            voxels = self._half_voxels = np.empty(self.index.levels[0].shape_kji, self.index.dtype)
+            half: Volume | None = self._retrying(lambda: self._pack.load_level(0, out=voxels))
+            if half is None:
+                return
+            with self._lock:
+                self._half = half
+            self._tell()
+            with self._lent():
+                loaded = self._engine.load(half)
+            with self._lock:
+                self._half_loaded = loaded
+        except ImagingError as error:
+            log.warning("half_not_loaded", code=error.code)
+            self._lack_half(Trouble(error.code, error.sentence))
+        except Exception:
+            log.exception("half_not_loaded")
+            self._lack_half(Trouble("volume.unavailable", "The volume cannot be loaded here. Open it again."))
+        self._tell()
+
+    def _lack_half(self, trouble: Trouble) -> None:
+        # Where the whole is to come, nobody misses a preview.
+        if self.room.is_reduced:
+            self._status.volume = trouble
+
     def _wipe(self) -> None:
         self._readers.shutdown(wait=True, cancel_futures=True)
         if self._loader is not None:
             self._loader.join()
         with self._lock:
             self._lock.wait_for(lambda: not self._status.pins and not self._status.under_way)
-            if self._loaded is not None:
-                self._loaded.close()
+            for loaded in (self._loaded, self._half_loaded):
+                if loaded is not None:
+                    loaded.close()
+            if self._half_voxels is not None:
+                self._half_voxels[...] = 0
             for values in self._frames.values():
                 if values.flags.writeable:
                     values[...] = 0
             if self._voxels is not None:
                 self._voxels[...] = 0
             self._frames.clear()
-            self._loaded = self._volume = self._voxels = None
+            self._loaded = self._half_loaded = self._volume = self._half = None
+            self._voxels = self._half_voxels = None

@@ -34,6 +34,8 @@ class Drawing:
         All pixels of the source or of the view are there, so that a lossless encoding may be called lossless.
     is_inverted
         On the reader's wish.
+    is_preview
+        From half of the volume's resolution.
     """
 
     pixels: NDArray[np.uint8]
@@ -43,6 +45,7 @@ class Drawing:
     is_full: bool
     is_exact: bool
     is_inverted: bool = False
+    is_preview: bool = False
 
 
 NO_WINDOW: Final = (float("nan"), float("nan"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import Hashable
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 import structlog
 
 from gantry_imaging.errors import ImagingError
-from gantry_imaging.pack import Pack, PackIndex
+from gantry_imaging.pack import Pack
 from gantry_render.engine.choose import Choice
 from gantry_render.engine.jit import core_count
 from gantry_render.protocol import LEASE_EVERY_S, CloseCode, TicketClaims
@@ -25,6 +24,7 @@ from gantry_render.server.memory import Memory
 from gantry_render.server.metrics import Metrics
 from gantry_render.server.objects import Objects
 from gantry_render.server.refusals import Refusals
+from gantry_render.server.room import plan_room
 from gantry_render.server.scheduler import Scheduler
 from gantry_render.server.tickets import check_ticket
 from gantry_storage import ObjectCorruptError, StorageError
@@ -38,8 +38,6 @@ _KEPT_IDLE_S: Final = 60.0
 """So long a series that nobody looks at is kept: what is erased meanwhile may be told to nobody here."""
 
 _RIGHT_GONE: Final = frozenset({CloseCode.SIGNED_OUT, CloseCode.REFUSED, CloseCode.ABSENT})
-_STACK_SHARE: Final = 4
-"""A stack too large to be held gets this part of the memory for its frames."""
 
 
 class Pod:
@@ -257,13 +255,9 @@ class Pod:
             ) from error
 
     def _admit(self, key: Hashable, pack: Pack, manifest: Manifest) -> Series:
-        index = pack.index
-        room: int | None = None
-        size = predict_bytes(index, self.choice, any(each.kind == "segmentation" for each in manifest.results))
-        if index.kind == "stack" and size > self.memory.bound_bytes // _STACK_SHARE:
-            largest = max(math.prod(frame.shape) * 4 for frame in index.frames)
-            room = size = max(self.memory.bound_bytes // _STACK_SHARE, 3 * largest)
-        self.memory.admit(key, size, lambda: self._evict(key))
+        has_segments = any(each.kind == "segmentation" for each in manifest.results)
+        room = plan_room(pack.index, self.choice.engine, self.memory.bound_bytes, has_segments=has_segments)
+        self.memory.admit(key, room.size_bytes, lambda: self._evict(key))
         series = Series(pack, self.choice.engine, room)
         self._series[key] = series
         return series
@@ -271,14 +265,3 @@ class Pod:
     def _evict(self, key: Hashable) -> None:
         self.metrics.evictions.inc()
         self._series.pop(key).close()
-
-
-def predict_bytes(index: PackIndex, choice: Choice, has_segments: bool) -> int:
-    """Return the most memory that a series will take, the engine's copies included."""
-    size = index.volume_bytes
-    if index.kind == "volume" and index.shape_kji is not None:
-        size += choice.engine.predicted_bytes(index.shape_kji, index.dtype.itemsize)
-        if has_segments:
-            # The masks, their union, and the engine's smoothed copy of it.
-            size += 3 * math.prod(index.shape_kji)
-    return size

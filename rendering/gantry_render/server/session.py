@@ -347,7 +347,8 @@ def _goal(view: View) -> int:
 
 
 def _reached(frame: Frame, is_final: bool) -> int:
-    if FrameFlag.LOSSLESS in frame.flags:
+    if FrameFlag.LOSSLESS in frame.flags or (FrameFlag.PREVIEW in frame.flags and is_final):
+        # Of what is drawn from half of the resolution no lossless picture comes.
         return _LOSSLESS
     return _SETTLED if is_final else int(frame.tier)
 

@@ -56,6 +56,16 @@ def draw_volume(
     return Drawing(np.ascontiguousarray(picture.rgb), 0.0, WHOLE, NO_WINDOW, is_settled, is_settled)
 
 
+def halve_crop(state: VolumeState) -> VolumeState:
+    """Return a state whose crop box is in voxels of half of the resolution; the middle of two lies between them."""
+    if state.crop_low_ijk is None or state.crop_high_ijk is None:
+        return state
+    low, high = (
+        tuple((each + 0.5) / 2 - 0.5 for each in corner) for corner in (state.crop_low_ijk, state.crop_high_ijk)
+    )
+    return replace(state, crop_low_ijk=low, crop_high_ijk=high)  # type: ignore[arg-type]  # three each
+
+
 def to_scene(
     state: VolumeState,
     size: tuple[int, int],

@@ -7,13 +7,21 @@ from gantry_render.presets import PRESETS
 from gantry_render.protocol import FrameFacts, ResultFacts, VolumeFacts, Welcome, WindowFacts
 from gantry_render.server.artist import describe_lut
 from gantry_render.server.control import Manifest
+from gantry_render.server.trouble import Trouble
 
 _LOW_PERCENT, _HIGH_PERCENT = 1.0, 99.9
 
 
-def make_welcome(manifest: Manifest, index: PackIndex, engine: str) -> Welcome:
-    """Describe a series; nothing of it names the patient."""
-    is_volume = index.kind == "volume"
+def make_welcome(manifest: Manifest, index: PackIndex, engine: str, refusal: Trouble | None = None) -> Welcome:
+    """Describe a series; nothing of it names the patient.
+
+    Parameters
+    ----------
+    refusal
+        Why this pod draws no planes and no 3D although the series is a volume.
+    """
+    is_volume = index.kind == "volume" and refusal is None
+    code, sentence = (refusal.code, refusal.sentence) if refusal else (index.reason_code, index.reason)
     return Welcome(
         session=manifest.session,
         frames=tuple(_frame(entry) for entry in index.frames),
@@ -21,8 +29,8 @@ def make_welcome(manifest: Manifest, index: PackIndex, engine: str) -> Welcome:
         unit=index.units,
         frame_of_reference_uid=index.frame_of_reference_uid,
         volume=_volume(index) if is_volume else None,
-        no_volume_code="" if is_volume else index.reason_code or "series.no_volume",
-        no_volume_sentence="" if is_volume else index.reason or "The frames of this series make no volume.",
+        no_volume_code="" if is_volume else code or "series.no_volume",
+        no_volume_sentence="" if is_volume else sentence or "The frames of this series make no volume.",
         presets=tuple(PRESETS) if is_volume else (),
         results=tuple(
             ResultFacts(each.id, each.label, each.colour, each.is_reviewed, each.kind) for each in manifest.results

@@ -15,14 +15,17 @@ from ct_files import make_ct
 from gantry_render.protocol import (
     IN_FLIGHT,
     Ack,
+    CameraState,
     CloseCode,
     Drop,
     Frame,
     FrameFlag,
     Hello,
     Ping,
+    PlaneState,
     StackState,
     View,
+    VolumeState,
     dump_message,
 )
 from gantry_render.server.control import MemoryControlPlane
@@ -198,14 +201,28 @@ async def test_a_client_that_reads_nothing_delays_nobody(peer: RenderPeer, pod: 
 # Memory.
 
 
-async def test_a_series_that_never_fits_is_refused_with_both_sizes(peer: RenderPeer) -> None:
+async def test_a_series_that_never_fits_shows_its_slices_and_half_of_its_planes(peer: RenderPeer) -> None:
     large = peer.add_series(to_bytes(_blank(70, 768)))
     with peer.start_pod(memory_bytes=str(64 << 20)) as small:
         async with await peer.connect(small, large) as client:
-            code, bye = await client.closed()
-    assert code == CloseCode.TOO_LARGE
-    assert bye is not None and bye["code"] == "study.too_large" and bye["retry_after_ms"] is None
-    assert "MiB of memory; this server has 64 MiB" in bye["sentence"]
+            welcome = await client.welcome()
+            assert welcome["volume"] is not None
+            assert (await client.next_text("notice", code="volume.reduced"))["sentence"]
+            await client.look(StackState(35, (768, 768)), quality="lossless")
+            slice_ = await client.next_frame(lambda frame: FrameFlag.LOSSLESS in frame.flags)
+            assert FrameFlag.PREVIEW not in slice_.flags
+            center = 0.0, 0.0, 80.0
+            plane = PlaneState(center, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), 1.0, (128, 128))
+            asked = await client.look(plane, quality="lossless")
+            shown = await client.next_frame(lambda frame: frame.state_id == asked and FrameFlag.SETTLED in frame.flags)
+            assert FrameFlag.PREVIEW in shown.flags and FrameFlag.LOSSLESS not in shown.flags
+            # Nothing better is to come, and nothing is drawn again and again.
+            assert [message async for message in heard(client) if isinstance(message, Frame)] == []
+            camera = CameraState((0.0, -600.0, 80.0), center, (0.0, 0.0, 1.0), 200.0)
+            asked = await client.look(VolumeState(camera, (128, 128), "CT-Bone"))
+            shown = await client.next_frame(lambda frame: frame.state_id == asked and FrameFlag.SETTLED in frame.flags)
+            assert FrameFlag.PREVIEW in shown.flags
+        assert b"gantry_render_evictions_total 0.0" in small.get("/metrics").content
 
 
 async def test_idle_series_are_evicted_when_room_is_needed(peer: RenderPeer) -> None:

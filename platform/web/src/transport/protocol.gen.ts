@@ -51,6 +51,7 @@ export const FrameFlag = {
   LOSSLESS: 4,
   COLOUR: 8,
   INVERTED: 16,
+  PREVIEW: 32,
 } as const;
 export type SlabMode = "none" | "mip" | "minip" | "average";
 
