@@ -99,6 +99,22 @@ def _ids(cluster: Cluster, tenant_id: UUID) -> tuple[tuple[str, ...], tuple[str,
     return tuple(ids), tuple(row[0] for row in uids)
 
 
+def snapshot(cluster: Cluster, world: World) -> dict[str, str]:
+    """Return a digest of everything that a tenant has, by table."""
+    with cluster.connect(database="gantry") as connection:
+        tables = [row[0] for row in connection.execute(_TABLES).fetchall()]
+        return {
+            table: str(
+                connection.execute(
+                    f"select md5(coalesce(string_agg(t::text, ',' order by t::text), '')) from {table} t "  # type: ignore[arg-type]
+                    "where tenant_id = %s",
+                    [world.tenant_id],
+                ).fetchall()[0][0]
+            )
+            for table in tables
+        }
+
+
 def ask_all(fuzzed: Fuzzed, *, examples: int, start: int) -> Answers:
     """Ask each operation `examples` times, half of them by the document and half against it."""
     answers, draw = Answers(), random.Random(start)
