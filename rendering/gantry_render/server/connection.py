@@ -73,6 +73,7 @@ _REDUCED: Final = (
     "This series is too large for this server. Its slices are shown in full; planes and 3D are drawn from half of the "
     "resolution, without segments."
 )
+_FAILED: Final = SessionError(CloseCode.FAILED, "session.failed", "Something went wrong here.", 1000)
 
 _Message: TypeAlias = Mapping[str, Any]
 
@@ -179,7 +180,7 @@ class Connection:
             raise
         except Exception:
             log.exception("session_failed")
-            self._finish(SessionError(CloseCode.FAILED, "session.failed", "Something went wrong here.", 1000))
+            self._finish(_FAILED)
 
     async def _next(self) -> ClientMessage | None:
         event: _Message = await self._receive()
@@ -293,6 +294,9 @@ class Connection:
         queued_us = max(0, int((now - work.asked_at) * 1e6) - took_us)
         self._put(frame.pack(queued_us))
         self._loop.call_soon(self._count, work, frame, queued_us)
+
+    def broke(self) -> None:
+        self._finish(_FAILED)
 
     def _count(self, work: Work, frame: Frame, queued_us: int) -> None:
         metrics = self._pod.metrics

@@ -8,9 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
+import structlog
+
 from gantry_render.protocol import StackState, Tier
 from gantry_render.server.artist import Drawn
 from gantry_render.server.session import Session, Urgency, Work
+
+log = structlog.get_logger(__name__)
 
 _INLINE_PIXELS: Final = 700_000
 """A grey picture of this size is drawn and encoded in about 2 ms: sooner than a thread is woken and answers."""
@@ -30,6 +34,9 @@ class Client(Protocol):
 
     def is_cheap(self, work: Work) -> bool:
         """Whether drawing takes about 2 ms at most."""
+
+    def broke(self) -> None:
+        """Take that nothing more is done for it."""
 
 
 class Scheduler:
@@ -109,7 +116,11 @@ class Scheduler:
                 return
             due, self._due = self._due, {}
             for client in due:
-                self._set_timer(client, now)
+                try:
+                    self._set_timer(client, now)
+                except Exception:
+                    log.exception("session_broke")
+                    self._give_up(client)
         finally:
             self._is_pumping = False
 
@@ -124,17 +135,26 @@ class Scheduler:
             while found:
                 found = False
                 for client in list(self._due):
-                    work = client.session.next_work(urgency, now)
-                    if work is None:
-                        continue
-                    if client.is_cheap(work):
-                        # To the end of the line: others come first next time.
-                        self._due[client] = self._due.pop(client)
-                        client.deliver(work, client.draw(work), self._clock())
-                        return True
-                    found = True
-                    self._start(client, work)
+                    try:
+                        work = client.session.next_work(urgency, now)
+                        if work is None:
+                            continue
+                        if client.is_cheap(work):
+                            # To the end of the line: others come first next time.
+                            self._due[client] = self._due.pop(client)
+                            client.deliver(work, client.draw(work), self._clock())
+                            return True
+                        found = True
+                        self._start(client, work)
+                    except Exception:
+                        # A mistake of ours ends the session that it meets, and no other.
+                        log.exception("session_broke")
+                        self._give_up(client)
         return False
+
+    def _give_up(self, client: Client) -> None:
+        self.remove(client)
+        client.broke()
 
     def _start(self, client: Client, work: Work) -> None:
         self._busy += 1
@@ -144,7 +164,11 @@ class Scheduler:
 
     def _done(self, client: Client, work: Work, drawn: Drawn | BaseException) -> None:
         self._busy -= 1
-        client.deliver(work, drawn, self._clock())
+        try:
+            client.deliver(work, drawn, self._clock())
+        except Exception:
+            log.exception("session_broke")
+            self._give_up(client)
         blocked, self._blocked = self._blocked, {}
         self._due.update(blocked)
         self.kick(client)

@@ -30,6 +30,7 @@ class Viewer:
         self.entered = threading.Event()
         self.frames: list[Frame] = []
         self.failures: list[BaseException] = []
+        self.is_broken = False
         self._scheduler = scheduler
         self._drawn = drawn
         self._is_cheap = is_cheap
@@ -57,6 +58,9 @@ class Viewer:
         return Drawn(frame, work.urgency is Urgency.SETTLED)
 
     def deliver(self, work: Work, drawn: Drawn | BaseException, now: float) -> None:
+        assert isinstance(work.state, StackState)
+        if work.state.frame == 14:
+            raise ZeroDivisionError
         if isinstance(drawn, BaseException):
             self.session.finish(work, None, False, now)
             self.failures.append(drawn)
@@ -64,6 +68,10 @@ class Viewer:
             frame = self.session.finish(work, drawn.frame, drawn.is_final, now)
             if frame is not None:
                 self.frames.append(frame)
+        self._told.set()
+
+    def broke(self) -> None:
+        self.is_broken = True
         self._told.set()
 
     def look(self, frame: int, now: float, **more: object) -> None:
@@ -158,6 +166,22 @@ async def test_a_failure_stays_with_its_session() -> None:
     assert len(unlucky.failures) == 1 and not unlucky.frames
     unlucky.look(2, now)
     await unlucky.until(lambda: bool(unlucky.frames))
+    scheduler.close()
+
+
+@pytest.mark.parametrize("is_cheap", [True, False])
+async def test_a_mistake_of_ours_ends_the_session_that_it_met_and_no_other(is_cheap: bool) -> None:
+    scheduler = Scheduler(1)
+    unlucky, other = (Viewer(name, scheduler, [], is_cheap=is_cheap) for name in ("unlucky", "other"))
+    now = asyncio.get_running_loop().time()
+    other.look(1, now)
+    unlucky.look(14, now)
+    await unlucky.until(lambda: unlucky.is_broken)
+    await other.until(lambda: bool(other.frames))
+    other.acknowledge(now)
+    other.look(2, now)
+    await other.until(lambda: len(other.frames) > 1)
+    assert not other.is_broken
     scheduler.close()
 
 
