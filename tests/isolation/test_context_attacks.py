@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -129,3 +130,48 @@ def test_insert_for_another_tenant_is_refused(connect: Callable[[str], Any]) -> 
             "insert into tenancy_institution (id, tenant_id, code, name, is_default) values (%s, %s, 'x', 'x', false)",
             [uuid4(), other.tenant_id],
         )
+
+
+def test_a_thousand_contexts_that_are_not_ours_show_no_row(victim: World, connect: Callable[[str], Any]) -> None:
+    draw = random.Random(17)
+    mine = make_world()
+    tables = ("tenancy_institution", "tenancy_membership", "agreements_agreement", "audit_accesswindow")
+    with connect("app") as connection, connect("app") as neighbour:
+        now = int(time.time())
+
+        def forge() -> str:
+            good = _context(victim, connection)
+            fields = good.split("|")
+            way = draw.randrange(7)
+            if way == 0:  # a key of the attacker's
+                return _context(victim, connection, key=draw.randbytes(32))
+            if way == 1:  # run out
+                return _context(victim, connection, expires_at=now - draw.randint(1, 10**6))
+            if way == 2:  # stolen from another backend
+                return _context(victim, neighbour)
+            if way == 3:  # a tenant put into one's own context
+                return "|".join([str(victim.tenant_id), *_context(mine, connection).split("|")[1:]])
+            if way == 4:  # a longer life
+                return "|".join([*fields[:3], str(int(fields[3]) + draw.randint(1, 10**9)), fields[4]])
+            if way == 5:  # one character of the signature
+                at = draw.randrange(64)
+                digit = draw.choice([c for c in "0123456789abcdef" if c != fields[4][at]])
+                return "|".join([*fields[:4], fields[4][:at] + digit + fields[4][at + 1 :]])
+            # One byte of the whole
+            at = draw.randrange(len(good))
+            return good[:at] + draw.choice([c for c in "0g|x" if c != good[at]]) + good[at + 1 :]
+
+        seen = 0
+        for _ in range(1000):
+            text = forge()
+            with connection.transaction():
+                connection.execute("select set_config('gantry.context', %s, true)", [text])
+                query = f"select count(*) from {draw.choice(tables)}"
+                try:
+                    with connection.transaction():
+                        (count,) = connection.execute(query).fetchone() or (0,)
+                except psycopg.errors.DataError:
+                    count = 0  # it could not even be read
+                seen += count
+        assert seen == 0
+        assert _count(connection, _context(victim, connection)) == 1
