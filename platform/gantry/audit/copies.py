@@ -226,7 +226,9 @@ def open_copies(place: str, *, endpoint_url: str = "", region: str = "") -> Chec
     if not place.startswith("s3://"):
         return DirectoryCopies(Path(place))
     import boto3  # type: ignore[import-untyped]  # ships no types; loaded only where it is used
+    from botocore.config import Config
 
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
-    client = boto3.client("s3", endpoint_url=endpoint_url or None, region_name=region or None)
+    bounded = Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 3})
+    client = boto3.client("s3", endpoint_url=endpoint_url or None, region_name=region or None, config=bounded)
     return S3Copies(client, bucket, prefix)

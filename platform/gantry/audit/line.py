@@ -93,30 +93,37 @@ _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", 
 
 def format_line(event: LedgerEvent) -> bytes:
     """Return the event's canonical line: JSON in UTF-8, keys sorted, no spaces, nothing empty, no line end."""
+    study, institution, patients = event.study_id, event.institution_id, event.patients
     content: dict[str, Any] = {
-        "v": LINE_VERSION,
-        "log": str(event.log),
-        "index": event.index,
-        "id": str(event.id),
-        "at": format_time(event.occurred_at),
-        "recorded": format_time(event.recorded_at),
-        "kind": str(event.kind),
         "action": event.action,
-        "outcome": str(event.outcome),
+        "activity": event.activity,
+        "actor": str(event.actor_id) if event.actor_id else "",
+        "actor_kind": event.actor_kind,
+        "address": event.address,
+        "agreement": event.agreement_version,
+        "at": format_time(event.occurred_at),
+        "category": event.data_category,
+        "clause": event.clause,
+        "code": event.code,
+        "correlation": event.correlation_id,
+        "detail": event.detail,
+        "id": str(event.id),
+        "index": event.index,
+        "institution": str(institution) if institution else "",
+        "kind": event.kind,
+        "log": str(event.log),
+        "outcome": event.outcome,
+        "patients": [[str(patient.pseudonym), patient.counter] for patient in patients],
+        "place": event.place,
+        "purpose": event.purpose,
+        "recorded": format_time(event.recorded_at),
+        "role": event.role,
+        "sealed": event.sealed_sha256,
+        "session": event.session,
+        "study": str(study) if study else "",
+        "v": LINE_VERSION,
     }
-    for key, name in _TEXTS.items():
-        text = getattr(event, name)
-        if text:
-            content[key] = str(text)
-    for key, name in _IDS.items():
-        value = getattr(event, name)
-        if value is not None:
-            content[key] = str(value)
-    if event.patients:
-        content["patients"] = [[str(patient.pseudonym), patient.counter] for patient in event.patients]
-    if event.detail:
-        content["detail"] = dict(event.detail)
-    return _encode(content).encode()
+    return _encode({key: value for key, value in content.items() if value or value == 0}).encode()
 
 
 def parse_line(line: bytes) -> LedgerEvent:
@@ -149,4 +156,4 @@ def leaf_hash(line: bytes) -> bytes:
 
 def format_time(moment: datetime) -> str:
     """Return a moment in UTC with microseconds: texts of one length, which sort as the moments do."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:26]}Z"

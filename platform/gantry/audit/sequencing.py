@@ -77,8 +77,12 @@ class Sequencing:
         """
         connection = self._connection
         with connection.transaction():
-            # One snapshot for everything; and a second sequencer fails here instead of repeating our work.
-            connection.execute("set transaction isolation level repeatable read")
+            # One snapshot for everything; and a second sequencer fails here instead of repeating our work. What is new
+            # is few among many: never by reading a whole table, whatever the statistics say.
+            connection.execute(
+                "set transaction isolation level repeatable read; set local enable_hashjoin = off; "
+                "set local enable_mergejoin = off; set local enable_seqscan = off"
+            )
             row = connection.execute(
                 "select s.horizon::text, s.system_identifier, c.system_identifier, "
                 "pg_snapshot_xmin(pg_current_snapshot())::text "

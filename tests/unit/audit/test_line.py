@@ -110,3 +110,9 @@ def test_time_is_in_utc_and_of_one_length() -> None:
 def test_line_that_is_none_of_ours_is_refused(line: bytes) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         parse_line(line)
+
+
+def test_keys_are_sorted_within_and_without() -> None:
+    line = format_line(replace(EVENT, detail={"z": "1", "a": "2", "": "3"}, index=0)).decode()
+    assert json.dumps(json.loads(line), ensure_ascii=False, sort_keys=True, separators=(",", ":")) == line
+    assert json.loads(line)["index"] == 0

@@ -33,7 +33,7 @@ def test_secrets_are_kept_and_private_when_loaded_again(tmp_path: Path) -> None:
 def test_secrets_of_an_older_version_are_kept_and_what_is_new_is_drawn(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
     kept = vars(state.load_secrets())
-    new = {"render_pod_key", "render_ticket_key"}
+    new = {"render_pod_key", "render_ticket_key", "audit_checkpoint_key"}
     write_private(tmp_path / "secrets.json", json.dumps({key: value for key, value in kept.items() if key not in new}))
     found = vars(state.load_secrets())
     assert {key: value for key, value in found.items() if key not in new} == {
@@ -42,6 +42,18 @@ def test_secrets_of_an_older_version_are_kept_and_what_is_new_is_drawn(tmp_path:
     assert all(len(bytes.fromhex(found[key])) == 32 and found[key] != kept[key] for key in new)
     assert vars(state.load_secrets()) == found
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_sequencer_shares_no_secret_with_web_and_worker(tmp_path: Path) -> None:
+    stack = Stack(state=StateFolder(tmp_path), commands=frozenset())
+    own, ours = stack.sequencer_settings(), stack.settings()
+    secrets = vars(stack.secrets)
+    for secret in (secrets["audit_checkpoint_key"], secrets["role_passwords"]["sequencer"]):
+        assert secret in own.values()
+        assert secret not in ours.values()
+    shared = {value for value in own.values() if value in ours.values()}
+    assert shared == {own["GANTRY_DATABASE__HOST"], own["GANTRY_DATABASE__PORT"], own["GANTRY_DATABASE__NAME"]}
+    assert stack.state.checkpoints not in {stack.state.keys, stack.state.objects}
 
 
 def test_render_service_is_given_no_key_of_the_control_plane(tmp_path: Path) -> None:

@@ -1,22 +1,33 @@
-"""The place of the checkpoints: written once, found again, the largest first."""
+"""One contract for every place of the checkpoints: written once, found again, the largest first."""
 
 from __future__ import annotations
 
 import random
 import stat
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
-from gantry.audit.copies import CheckpointCopies, CopyError, DirectoryCopies, MemoryCopies
+from gantry.audit.copies import CheckpointCopies, CopyError, DirectoryCopies, MemoryCopies, S3Copies, open_copies
+from s3_server import S3Server, set_credentials
 
 LOG, OTHER = uuid4(), uuid4()
 
 
-@pytest.fixture(params=["directory", "memory"])
-def copies(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointCopies:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("s3"), "checkpoints")
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["directory", "memory", "s3"])
+def copies(request: pytest.FixtureRequest, tmp_path: Path, server: S3Server) -> CheckpointCopies:
+    if request.param == "s3":
+        return S3Copies(server.client(), "checkpoints", f"audit/{uuid4()}")
     return DirectoryCopies(tmp_path / "checkpoints") if request.param == "directory" else MemoryCopies()
 
 
@@ -67,3 +78,21 @@ def test_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     copies = DirectoryCopies(tmp_path / "file")
     with pytest.raises(CopyError):
         copies.put(UUID(int=1), 0, 1, "note")
+
+
+def test_bucket_is_opened_by_its_address(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_credentials(monkeypatch)
+    place = f"s3://checkpoints/{uuid4()}"
+    open_copies(place, endpoint_url=server.url, region="eu-central-1").put(LOG, 0, 7, "note")
+    assert open_copies(place, endpoint_url=server.url, region="eu-central-1").newest(LOG, 0) == "note"
+
+
+def test_bucket_that_does_not_answer_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_credentials(monkeypatch)
+    server = S3Server(tmp_path / "s3", "checkpoints")
+    copies = S3Copies(server.client(), "checkpoints", "audit")
+    server.kill()
+    with pytest.raises(CopyError):
+        copies.newest(LOG, 0)
+    with pytest.raises(CopyError):
+        copies.put(LOG, 0, 1, "note")
