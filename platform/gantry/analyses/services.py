@@ -300,12 +300,28 @@ def renew_lease(*, analysis_id: UUID, claim: Claim, clock: Clock = SYSTEM_CLOCK)
 def report_progress(
     *, analysis_id: UUID, claim: Claim, stage: Stage, progress: float, clock: Clock = SYSTEM_CLOCK
 ) -> None:
-    """Say how far an analysis is; a sign of life as well."""
+    """Say how far an analysis is; a sign of life as well, and the moment to ask whether it may go on.
+
+    Raises
+    ------
+    Refused
+        The agreement was suspended or ended, or lists the model's vendor no more.
+    """
     analysis = _held(analysis_id, claim)
+    _require_going_on(analysis, clock)
     analysis.stage, analysis.progress = stage, round(progress, 3)
     analysis.lease_until = clock.now() + timedelta(seconds=LEASE_S)
     analysis.save(update_fields=["stage", "progress", "lease_until"])
     _announce(analysis, clock)
+
+
+def _require_going_on(analysis: Analysis, clock: Clock) -> None:
+    study = Study.objects.select_related("patient").get(pk=analysis.study_id)
+    actor = system_actor(TenantId(study.tenant_id))
+    subject = subject_of(study, actor, DataCategory.PIXEL_DATA)
+    if (card := find_card(analysis.model, analysis.version)) is not None:
+        subject = _subject_for(card, subject)
+    require(actor=actor, activity=Activity.INFER, subject=subject, clock=clock)
 
 
 @atomic_service

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from gantry.dicomweb.multipart import (
     PartEnd,
     parse_content_type,
 )
+from gantry.dicomweb.watching import while_allowed
 from gantry.foundation.threads import in_thread
 from gantry.kernel.actor import Actor
 from gantry.studies.public import (
@@ -81,7 +83,8 @@ class Limiter:
 async def store(request: Request, actor: Actor) -> Response:
     """Store the instances of a request; every file is stored, known already, or in quarantine with a reason."""
     # The gate first: what may not be stored is not read.
-    permit = await in_thread(open_ingest, actor=actor, institution_id=_institution(request))
+    ask = functools.partial(open_ingest, actor=actor, institution_id=_institution(request))
+    permit = await in_thread(ask)
     content_type = _content_type(request)
     limiter: Limiter = request.app.state.limiter
     wanted_study = request.path_params.get("study")
@@ -89,7 +92,7 @@ async def store(request: Request, actor: Actor) -> Response:
     with tracer.start_as_current_span("stow.store") as span:
         try:
             async with limiter.bodies:
-                await receiver.read(_files(request, content_type))
+                await while_allowed(receiver.read(_files(request, content_type)), ask)
             received = receiver.received
             if not received:
                 raise MalformedBodyError("The body holds no DICOM instance.")
