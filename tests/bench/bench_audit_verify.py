@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -154,6 +155,7 @@ def main() -> None:
                 most_mb = max(most_mb, resident_mb(process.pid))
                 time.sleep(0.1)
             took_s = time.perf_counter() - begun
+            used = resource.getrusage(resource.RUSAGE_CHILDREN)
             assert process.stdout is not None
             found = json.load(process.stdout)
         assert found["verdict"] == "intact", found
@@ -161,7 +163,13 @@ def main() -> None:
         subprocess.run(["sha256sum", folder / "events" / "events.jsonl"], check=True, stdout=subprocess.DEVNULL)
         plain_s = time.perf_counter() - begun
         size_mb = (folder / "events" / "events.jsonl").stat().st_size / 1e6
-    details = {"events": EVENTS, "patients": PATIENTS, "megabytes": round(size_mb), "jobs": JOBS}
+    details = {
+        "events": EVENTS,
+        "patients": PATIENTS,
+        "megabytes": round(size_mb),
+        "jobs": JOBS,
+        "processor_s": round(used.ru_utime + used.ru_stime, 1),
+    }
     write_result(
         "audit_verify_rate",
         unit="events/s",
