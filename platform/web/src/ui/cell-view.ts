@@ -46,12 +46,14 @@ export function cellView(viewer: Shown, at: number, was: CellView | undefined): 
   };
 }
 
-/** "Linked by hand: viewport 3, +12.5 mm". */
+/** "Linked by hand: viewport 1, 2 at +12.5 mm". */
 function handWord(links: readonly { at: number; offsetMm: number }[]): string {
-  const words = links.map(({ at, offsetMm }) => {
+  const places = new Map<string, number[]>();
+  for (const { at, offsetMm } of links) {
     const mm = offsetMm.toLocaleString("en", { signDisplay: "exceptZero", maximumFractionDigits: 1 });
-    return `viewport ${at + 1}, ${mm} mm`;
-  });
+    places.set(mm, [...(places.get(mm) ?? []), at + 1]);
+  }
+  const words = [...places].map(([mm, at]) => `viewport ${at.join(", ")} at ${mm} mm`);
   return words.length > 0 ? `Linked by hand: ${words.join("; ")}` : "";
 }
 

@@ -257,7 +257,7 @@ export class Toolbar extends LitElement {
       <label>
         <span class="visually-hidden">Images a second</span>
         <select class="input speed" data-testid="cine-speed" title="Images a second ( , and . )" @change=${change}>
-          ${speeds.map((speed) => html`<option value=${speed} ?selected=${speed === framesPerSecond}>${speed}/s</option>`)}
+          ${speeds.map((speed) => html`<option value=${speed} .selected=${speed === framesPerSecond}>${speed}/s</option>`)}
         </select>
       </label>
     </span>`;
@@ -329,7 +329,7 @@ export class Toolbar extends LitElement {
           ${volumePresets.length === 0 ? html`<option>3D</option>` : nothing}
           ${volumePresets.map(
             (name) =>
-              html`<option value=${name} ?selected=${name === current}>${name.replaceAll("-", " ")}</option>`,
+              html`<option value=${name} .selected=${name === current}>${name.replaceAll("-", " ")}</option>`,
           )}
         </select>
       </label>

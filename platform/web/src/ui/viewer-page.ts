@@ -66,7 +66,7 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
 
   override updated(): void {
     const { study } = this.#viewer.study;
-    const title = this.#viewer.isTextHidden ? "" : study?.study_description;
+    const title = this.#viewer.isTextHidden || this.#revoked !== null ? "" : study?.study_description;
     document.title = `${title || "Study"} | Gantry`;
     this.#sayEnd();
   }
@@ -131,8 +131,8 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
       return html`<section class="stage">
         <div class="state muted" data-testid="no-images">${icon("layers")}${this.#whyNoImages(study)}</div>
       </section>`;
-    const connection = viewer.streams.of(layout.series);
-    if (connection && isRevoked(connection)) return this.#renderRevoked(connection.reason?.sentence ?? "");
+    const revoked = this.#revoked;
+    if (revoked !== null) return this.#renderRevoked(revoked);
     return html`<section class="stage" aria-label="Images">
       <gantry-viewport-grid
         .layout=${layout.layout}
@@ -150,6 +150,12 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
       ></gantry-viewport-grid>
       ${this.#renderStream()}
     </section>`;
+  }
+
+  /** Why the study is not the reader's to see any more; null while it is. */
+  get #revoked(): string | null {
+    const connection = this.#viewer.streams.of(this.#viewer.layout.series);
+    return connection && isRevoked(connection) ? (connection.reason?.sentence ?? "") : null;
   }
 
   /** In place of the pictures: they are not the reader's to see any more. */
@@ -268,11 +274,12 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
       </div>`;
     }
     if (!study) return html`<div class="state muted" role="status">Loading the study…</div>`;
+    const isGone = this.#revoked !== null;
     return html`<main class="layout ${viewer.isMaximised ? "maximised" : ""}" data-tab=${viewer.tab}>
       ${viewer.layout.pictures.length > 0 ? this.#renderToolbar() : nothing}
-      <aside class="rail" aria-label="Series">${this.#renderRail(study)}</aside>
+      <aside class="rail" aria-label="Series">${isGone ? nothing : this.#renderRail(study)}</aside>
       ${this.#renderStage(study)}
-      <aside class="findings" aria-label="Findings">${this.#renderFindings(study)}</aside>
+      <aside class="findings" aria-label="Findings">${isGone ? nothing : this.#renderFindings(study)}</aside>
       ${this.#renderTabs()}
     </main>`;
   }
@@ -301,7 +308,7 @@ export class ViewerPage extends LitElement implements ViewerPageParts {
                 slot="title"
                 .study=${study}
                 .back=${worklist}
-                .isHidden=${viewer.isTextHidden}
+                .isHidden=${viewer.isTextHidden || this.#revoked !== null}
                 @reveal=${() => viewer.toggleText()}
               ></gantry-patient-strip>`
             : nothing

@@ -136,11 +136,12 @@ export class ViewportGrid extends LitElement {
         left: 50%;
         translate: -50% 0;
         background: rgb(10 13 16 / 88%);
-        white-space: nowrap;
+        width: max-content;
+        max-width: calc(100% - 12px);
         pointer-events: none;
       }
       .told.by-hand {
-        bottom: 92px;
+        bottom: 96px;
       }
     `,
   ];
