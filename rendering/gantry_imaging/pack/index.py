@@ -150,12 +150,6 @@ class FrameEntry:
         high = self.auto_high if self.auto_high > self.auto_low else self.auto_low + 1
         return Voi.between(self.auto_low, high)
 
-    def vois(self) -> list[tuple[str, Voi]]:
-        """Return every table and window of the file that can be shown, with its explanation."""
-        tables = [(lut.explanation, lut.to_voi(self.value_min, self.value_max)) for lut in self.voi_luts]
-        windows = [(window.explanation, _to_voi(window)) for window in self.windows]
-        return [*tables, *((text, voi) for text, voi in windows if voi is not None)]
-
 
 @dataclass(frozen=True, slots=True)
 class Level:

@@ -81,7 +81,7 @@ class RenderConfig:
     pod_key: str = field(repr=False)
     ticket_public_key: bytes
     origins: frozenset[str]
-    store: StoreConfig | None
+    store: StoreConfig
     host: str = "127.0.0.1"
     port: int = 8010
     socket: str = ""

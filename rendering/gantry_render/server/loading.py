@@ -50,7 +50,6 @@ class _Status:
     """Why there is no volume although the series is one."""
     engine: Trouble | None = None
     is_closed: bool = False
-    is_whole: bool = False
     under_way: int = 0
 
 
@@ -396,8 +395,6 @@ class Series:
             if self.index.kind == "volume":
                 # Or a viewer of planes would wait for ever.
                 self._status.volume = Trouble("volume.unavailable", "The volume cannot be loaded here. Open it again.")
-        with self._lock:
-            self._status.is_whole = True
         self._tell()
 
     def _load_volume(self) -> None:

@@ -21,8 +21,8 @@ from gantry_render.engine.warm import warm_engine
 from gantry_render.protocol import MAX_MESSAGE_BYTES
 from gantry_render.server.app import build_app
 from gantry_render.server.config import RenderConfig
-from gantry_render.server.control import ControlPlane, HttpControlPlane
-from gantry_render.server.objects import Objects, SealedObjects
+from gantry_render.server.control import HttpControlPlane
+from gantry_render.server.objects import SealedObjects
 from gantry_render.server.pod import Pod
 from gantry_render.server.warming import warm_up
 from gantry_storage import open_store
@@ -72,14 +72,8 @@ class Server(uvicorn.Server):
         self._drain = asyncio.ensure_future(drain())
 
 
-def serve(config: RenderConfig, *, control: ControlPlane | None = None, objects: Objects | None = None) -> None:
-    """Serve until told to end; prints the port once it listens, for whoever asked for a free one.
-
-    Parameters
-    ----------
-    control, objects
-        None for what the configuration names.
-    """
+def serve(config: RenderConfig) -> None:
+    """Serve until told to end; prints the port once it listens, for whoever asked for a free one."""
     chosen = choose_engine(hidden=config.hidden)
     warm_up()
     if isinstance(chosen.engine, CpuEngine):
@@ -89,16 +83,12 @@ def serve(config: RenderConfig, *, control: ControlPlane | None = None, objects:
     keep_pages()
     gc.freeze()
     gc.set_threshold(_GARBAGE_AFTER, 20, 50)
-    if objects is None:
-        if config.store is None:
-            raise ValueError("neither objects nor a store")
-        objects = SealedObjects(open_store(config.store))
-    opened = objects
+    objects = SealedObjects(open_store(config.store))
     pods: list[Pod] = []
 
     def make_pod() -> Pod:
-        plane = control or HttpControlPlane(config.control_url, config.pod_key, config.pod_name)
-        pods.append(Pod(config, plane, opened, chosen))
+        control = HttpControlPlane(config.control_url, config.pod_key, config.pod_name)
+        pods.append(Pod(config, control, objects, chosen))
         return pods[-1]
 
     server = Server(
