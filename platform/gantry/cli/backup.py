@@ -145,6 +145,8 @@ def follow(
     target: TargetOption = None,
     custody: CustodyOption = None,
     every: Annotated[float, typer.Option(help="Seconds; what a disaster takes is younger.", min=1, max=300)] = 30.0,
+    *,
+    objects: Annotated[bool, typer.Option(help="Copy new objects, too; a bucket may have copies of its own.")] = True,
 ) -> None:
     """Keep the target up to date with the database's log until Ctrl-C: what is lost is at most seconds old."""
     import signal
@@ -158,7 +160,7 @@ def follow(
     with _sentences():
         state: StateFolder = context.obj
         opened, keys = _open(state, target, custody)
-        with Follower(_source(state), opened, keys) as follower:
+        with Follower(_source(state), opened, keys, with_objects=objects) as follower:
             typer.echo("Following the database's log. Ctrl-C ends it.")
             for sealed in follower.run(over.is_set, every_s=every):
                 if sealed:

@@ -24,6 +24,7 @@ from gantry.embedded.ports import is_port_free
 from gantry.embedded.postgres import binaries
 from gantry.embedded.process import unprivileged_account
 from gantry.embedded.record import StackRecord
+from gantry.embedded.safekeeping import Note, look_at_backups, look_at_retention
 from gantry.embedded.state import REPOSITORY, EmbeddedError, StateFolder
 from gantry_inference.triton_server import Unavailable
 
@@ -75,6 +76,8 @@ def examine(state: StateFolder) -> list[Finding]:
         _chromium,
         _objects,
         _keys,
+        _backups,
+        _retention,
         _port,
         _disk,
         _memory,
@@ -271,6 +274,18 @@ def _objects(state: StateFolder) -> Finding:
 
 def _keys(state: StateFolder) -> Finding:
     return _own_folder("keys", state.keys)
+
+
+def _backups(state: StateFolder) -> Finding:
+    return _noted("backups", look_at_backups(state))
+
+
+def _retention(state: StateFolder) -> Finding:
+    return _noted("retention", look_at_retention(state))
+
+
+def _noted(part: str, note: Note) -> Finding:
+    return Finding(part, Verdict.OK if note.is_well else Verdict.FALLBACK, note.using, note.why, note.next_step)
 
 
 def _own_folder(part: str, folder: Path) -> Finding:

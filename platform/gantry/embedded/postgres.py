@@ -35,6 +35,8 @@ _SETTINGS = {
     "max_wal_size": "512MB",
     "min_wal_size": "64MB",
     "wal_compression": "on",
+    # What a backup that no longer follows may hold back: the disk must not fill for it.
+    "max_slot_wal_keep_size": "4GB",
     "io_method": "sync",  # no I/O worker processes for one small machine
     "max_parallel_workers_per_gather": "0",
     "jit": "off",

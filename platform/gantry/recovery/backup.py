@@ -157,9 +157,10 @@ def read_newest_log(target: Target, system: str) -> dict[str, Any] | None:
 
 
 class Follower:
-    """Keeps the target no further behind than `FOLLOW_EVERY_S`: log, deletion log, custody."""
+    """Keeps the target no further behind than `FOLLOW_EVERY_S`: log, objects, deletion log, custody."""
 
-    def __init__(self, source: Source, target: Target, custody: Path) -> None:
+    def __init__(self, source: Source, target: Target, custody: Path, *, with_objects: bool = True) -> None:
+        self._copied = {blob.name for blob in target.objects.list()} if with_objects else None
         self._source = source
         self._target = target
         self._custody = custody
@@ -208,9 +209,22 @@ class Follower:
                 self._target.write_segment(self._system, partial.name, piece)
                 self._sealed_partial = state
                 sealed += 1
+        self._copy_new_objects()
         _write_log(self._source.keys, self._target, self._system)
         mirror_custody(self._source.state, self._custody, keys=self._source.keys_path)
         return sealed
+
+    def _copy_new_objects(self) -> None:
+        """Copy what the log sealed before speaks of: its objects are older than it."""
+        if self._copied is None:
+            return
+        for blob in self._source.objects.list():
+            if blob.name not in self._copied:
+                try:
+                    copy_object(self._source.objects, self._target.objects, blob.name)
+                except VaultNotFoundError:
+                    continue  # erased while we listed
+                self._copied.add(blob.name)
 
     def run(
         self, is_over: Callable[[], bool], *, every_s: float = FOLLOW_EVERY_S, tick_s: float = 0.5

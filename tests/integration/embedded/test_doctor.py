@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,21 @@ def test_doctor_tells_when_keys_lie_open_to_others(tmp_path: Path) -> None:
     assert found["next_step"] == f"chmod 700 {keys}"
     keys.chmod(0o700)
     assert examine(tmp_path / ".gantry", "")["keys"]["verdict"] == "ok"
+
+
+def test_doctor_says_that_nothing_is_backed_up(tmp_path: Path) -> None:
+    found = examine(tmp_path / ".gantry", "")["backups"]
+    assert found["verdict"] == "fallback"
+    assert "backup run" in found["next_step"]
+
+
+def test_doctor_says_how_far_behind_a_backup_is(tmp_path: Path) -> None:
+    state, target = tmp_path / ".gantry", tmp_path / "target"
+    state.mkdir()
+    (target / "backups").mkdir(parents=True)
+    (target / "backups" / "20260101T000000Z.json").write_text("{}")
+    (state / "backup.json").write_text(json.dumps({"target": str(target), "custody": str(tmp_path)}))
+    assert examine(state, "")["backups"]["verdict"] == "ok"
+    old = (target / "backups" / "20260101T000000Z.json").stat().st_mtime - 3600
+    os.utime(target / "backups" / "20260101T000000Z.json", (old, old))
+    assert "five minutes" in examine(state, "")["backups"]["why"]
