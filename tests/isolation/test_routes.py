@@ -253,6 +253,10 @@ REST: dict[tuple[str, str], Row] = {
     ("GET", "audit/exports/{export_id}/bundle"): Row(OFFICER, 409, is_plain=True),  # nobody has written it
     ("POST", "audit/who-saw"): Row(OFFICER, body={**TIME, "pseudonym": "{study_id}"}, is_plain=True),
     ("GET", "audit/checkpoint"): Row(OFFICER, is_plain=True),
+    # A feed needs a receiver that the installation allows: tests/integration/oversight/test_feed.py.
+    ("GET", "audit/feed"): Row(OFFICER, is_plain=True),
+    ("PUT", "audit/feed"): Row(OFFICER, 400, body={"host": "evil.example", "authorities_pem": "x"}, is_plain=True),
+    ("DELETE", "audit/feed"): Row(OFFICER, 404, is_plain=True),
     ("GET", "studies/{study_id}/presentations"): Row(OFFICER, is_plain=True),
 }  # fmt: skip
 PAGES: dict[tuple[str, str], Row] = {

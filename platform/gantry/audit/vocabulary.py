@@ -227,7 +227,7 @@ OVERSIGHT = {
     "audit.export_destroyed": Act(K.AUDIT_READ, "An export of the audit trail was destroyed.", "D"),
     "patient.traced": Act(K.AUDIT_READ, "It was asked who had seen a patient.", "R"),
     "presentation.read": Act(K.AUDIT_READ, "It was asked to whom results of AI had been shown.", "R"),
-    "audit.feed_sent": Act(K.EXPORT, "Events were sent to the organisation's own audit repository.", "R"),
+    "audit.feed_failed": _alert("Events could not be sent to the organisation's own audit repository."),
     "audit.feed_changed": _configured("The feed to the organisation's own audit repository was changed.", "U"),
 }
 DUTIES = {

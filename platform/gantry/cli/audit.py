@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gantry.cli import audit_export
+
 if TYPE_CHECKING:
     from gantry.config.sequencer import SequencerEnvironment
     from gantry.embedded.state import StateFolder
@@ -20,6 +22,7 @@ def register(app: typer.Typer) -> None:
     audit = typer.Typer(help="The audit trail: state, checkpoints, verification.", no_args_is_help=True)
     for command in (verify, status, checkpoint, check, reopen):
         audit.command()(command)
+    audit_export.register(audit)
     app.add_typer(audit, name="audit")
 
 

@@ -98,5 +98,6 @@ urlpatterns = [
     path("audit/exports/<uuid:export_id>/bundle", audit.BundleView.as_view()),
     path("audit/who-saw", audit.WhoSawView.as_view()),
     path("audit/checkpoint", audit.CheckpointView.as_view()),
+    path("audit/feed", audit.FeedView.as_view()),
     path("studies/<uuid:study_id>/presentations", audit.PresentationsView.as_view()),
 ]

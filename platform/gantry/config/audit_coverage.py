@@ -176,6 +176,9 @@ ROUTES: dict[tuple[str, str], Coverage] = {
     ("GET", "t/{tenant}/api/v1/audit/exports/{export_id}/bundle"): ("audit.export_downloaded",),
     ("POST", "t/{tenant}/api/v1/audit/who-saw"): ("patient.traced",),
     ("GET", "t/{tenant}/api/v1/audit/checkpoint"): ("audit.read",),
+    ("GET", "t/{tenant}/api/v1/audit/feed"): NONE("Where events are sent and how far that is; holds no event."),
+    ("PUT", "t/{tenant}/api/v1/audit/feed"): ("audit.feed_changed",),
+    ("DELETE", "t/{tenant}/api/v1/audit/feed"): ("audit.feed_changed",),
     ("GET", "t/{tenant}/api/v1/studies/{study_id}/presentations"): ("presentation.read",),
     ("GET", "t/{tenant}/fhir/AuditEvent"): ("audit.read",),
     ("POST", "t/{tenant}/fhir/AuditEvent/_search"): ("audit.read",),
@@ -331,4 +334,8 @@ COMMANDS: dict[str, Coverage] = {
     "keys rotate": ("keys.rotation_ordered", "keys.rotated"),
     "keys rewrap": ("keys.rotation_ordered", "keys.rotated"),
     "keys destroy": ("keys.destruction_ordered", "keys.destroyed"),
+    "audit export": ("audit.export_requested",),
+    "audit who-saw": ("patient.traced",),
+    "audit coverage": NONE("This very table; holds no data."),
+    "audit feed": ("audit.feed_changed",),
 }

@@ -32,6 +32,8 @@ class Database:
 class Environment:
     kind: str
     region: str
+    #: Hosts that audit events may be sent to: a tenant chooses among them, and nothing else is ever called.
+    feed_hosts: frozenset[str]
     state_dir: Path
     secret_key: str
     context_key: bytes
@@ -79,6 +81,7 @@ _REPOSITORY_ROOT = Path(__file__).resolve().parents[3]
 _KEYS: dict[str, str | None] = {
     "GANTRY_ENVIRONMENT": "embedded",
     "GANTRY_CELL__REGION": "local",
+    "GANTRY_AUDIT__FEED_HOSTS": "",
     "GANTRY_STATE_DIR": str(_REPOSITORY_ROOT / ".gantry"),
     "GANTRY_SECRET_KEY": None,
     "GANTRY_CONTEXT_KEY": None,
@@ -188,6 +191,7 @@ def parse_environment(source: Mapping[str, str]) -> Environment:
     return Environment(
         kind=choice("GANTRY_ENVIRONMENT", "embedded", "production"),
         region=_region(values["GANTRY_CELL__REGION"]),
+        feed_hosts=frozenset(filter(None, (one.strip() for one in values["GANTRY_AUDIT__FEED_HOSTS"].split(",")))),
         state_dir=state_dir,
         secret_key=values["GANTRY_SECRET_KEY"],
         context_key=key_bytes("GANTRY_CONTEXT_KEY"),

@@ -19,13 +19,14 @@ from gantry.analyses.public import list_open_analyses, requeue_analysis, sweep_o
 from gantry.foundation.scope import tenant_scope
 from gantry.identity.public import end_idle_sessions
 from gantry.kernel.actor import system_actor
-from gantry.oversight.public import destroy_exports, list_object_ids, remind_of_duties
+from gantry.oversight.public import destroy_exports, list_object_ids, remind_of_duties, send_feeds
 from gantry.studies.public import (
     complete_due_studies,
     end_due_emergencies,
     request_missing_packs,
     resume_erasures,
     run_due_retention,
+    write_missing_terms,
 )
 from gantry.tenancy.public import list_tenant_ids
 from gantry.vault.public import get_vault
@@ -39,6 +40,7 @@ _QUIET_TICK_S, _REAPER_TICK_S, _STALLED_TICK_S, _PACKS_TICK_S = 0.5, 5.0, 10.0, 
 _ERASURE_TICK_S, _RETENTION_TICK_S = 10.0, 6 * 3600.0
 _STALLED_AFTER_S = 25.0
 _SESSIONS_TICK_S = 30.0
+_FEEDS_TICK_S = 5.0
 _AGREEMENTS_TICK_S = 30.0
 _DUTIES_TICK_S = 600.0
 #: Access ends by the grant's own date; this writes down that it did.
@@ -65,6 +67,10 @@ def _remind_of_duties() -> None:
             remind_of_duties(actor=system_actor(tenant_id))
 
 
+def _send_feeds() -> None:
+    send_feeds()
+
+
 def _requeue_orphans() -> None:
     for tenant_id, analysis_id in list_open_analyses():
         with tenant_scope(system_actor(tenant_id)):
@@ -72,10 +78,11 @@ def _requeue_orphans() -> None:
 
 
 def _request_packs() -> None:
-    """Find the images that no job makes a pack of: stored before there were packs, or their job was lost."""
+    """Find what was stored before there were packs and terms, and packs whose job was lost."""
     for tenant_id in list_tenant_ids():
         with tenant_scope(system_actor(tenant_id)):
             request_missing_packs()
+            write_missing_terms()
 
 
 def _sweep_objects() -> None:
@@ -158,6 +165,7 @@ async def run_worker() -> None:
             asyncio.create_task(_every(_EMERGENCY_TICK_S, "emergencies", _in_thread(_end_emergencies))),
             asyncio.create_task(_every(_REAPER_TICK_S, "reaper", _in_thread(_requeue_orphans))),
             asyncio.create_task(_every(_PACKS_TICK_S, "packs", _in_thread(_request_packs))),
+            asyncio.create_task(_every(_FEEDS_TICK_S, "feeds", _in_thread(_send_feeds))),
             asyncio.create_task(_every(_SESSIONS_TICK_S, "sessions", _in_thread(end_idle_sessions))),
             asyncio.create_task(_every(_AGREEMENTS_TICK_S, "agreements", _in_thread(_turn_agreements))),
             asyncio.create_task(_every(_DUTIES_TICK_S, "duties", _in_thread(_remind_of_duties))),

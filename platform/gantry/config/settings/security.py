@@ -10,6 +10,7 @@ _origin = urlsplit(_env.web_origin)
 DEBUG = False
 #: What the site is called from outside: scheme, host and port.
 WEB_ORIGIN = _env.web_origin
+FEED_HOSTS = _env.feed_hosts
 SECRET_KEY = _env.secret_key
 ALLOWED_HOSTS = [_origin.hostname or "127.0.0.1", "127.0.0.1", "localhost"]
 CSRF_TRUSTED_ORIGINS = [_env.web_origin]

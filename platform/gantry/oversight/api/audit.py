@@ -22,6 +22,7 @@ from gantry.foundation.threads import in_thread
 from gantry.foundation.web.input import StrictSerializer, page_of, validated
 from gantry.kernel.vocabulary import Activity, Purpose, Role, Scope
 from gantry.oversight.exports.domain import ExportQuery, Format
+from gantry.oversight.exports.feeding import get_feed, set_feed, stop_feed
 from gantry.oversight.exports.services import (
     OpenedBundle,
     cancel_export,
@@ -239,6 +240,44 @@ class CheckpointView(TenantAPIView):
         """Return the newest signed checkpoint of the trail: keep it, and no one can change the past unnoticed."""
         note = open_checkpoint(actor=self.actor)
         return HttpResponse(note, content_type="text/plain; charset=utf-8")
+
+
+class FeedInput(StrictSerializer):
+    """Where a tenant's events are sent, and the certificates of both sides (PEM)."""
+
+    host = serializers.RegexField(r"^[A-Za-z0-9.:-]{1,253}$")
+    port = serializers.IntegerField(min_value=1, max_value=65535, required=False, default=6514)
+    authorities_pem = serializers.CharField(max_length=100_000)
+    certificate_pem = serializers.CharField(max_length=100_000, required=False, default="")
+    private_key_pem = serializers.CharField(max_length=20_000, required=False, default="", write_only=True)
+
+
+class FeedView(TenantAPIView):
+    scopes = _SCOPES
+
+    @extend_schema(operation_id="get_audit_feed", responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, tenant: str) -> Response:
+        """Say where events are sent (ATNA: syslog over TLS), and how far that is."""
+        return Response(self._card())
+
+    @extend_schema(operation_id="set_audit_feed", request=FeedInput, responses=OpenApiTypes.OBJECT)
+    def put(self, request: Request, tenant: str) -> Response:
+        """Have events sent to the organisation's own audit repository."""
+        require_reader(self.actor)
+        wanted = validated(FeedInput, request)
+        wanted["private_key_pem"] = wanted["private_key_pem"].encode()
+        set_feed(actor=self.actor, **wanted)
+        return Response(self._card())
+
+    @extend_schema(operation_id="stop_audit_feed", responses={204: None})
+    def delete(self, request: Request, tenant: str) -> Response:
+        """Send no more events; the position is kept."""
+        stop_feed(actor=self.actor)
+        return Response(status=204)
+
+    def _card(self) -> dict[str, Any]:
+        card = get_feed(actor=self.actor)
+        return {"feed": card.to_row() if card else None}
 
 
 def export_row(export: AuditExport, tenant: str, names: dict[UUID, str]) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""Syslog over TLS, as audit repositories of hospitals take it (IHE ATNA ITI-20): RFC 5424 messages in RFC 5425 frames."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gantry.audit.line import LedgerEvent, format_time
+from gantry.audit.projections.dicom_xml import to_messages
+from gantry.audit.projections.names import Names, Recorder
+
+#: Facility 10 (security), severity 5 (notice), as ITI-20 asks.
+_PRIORITY: Final = 10 * 8 + 5
+_MESSAGE_ID: Final = "DICOM+RFC3881"
+_BOM: Final = b"\xef\xbb\xbf"
+#: `meta sequenceId` is a 31-bit number (RFC 5424 section 7.3.1).
+_SEQUENCE: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Where to, whom to believe, and what to show."""
+
+    host: str
+    port: int
+    authorities_pem: str
+    certificate_pem: str = ""
+    private_key_pem: bytes = b""
+
+
+class ReceiverError(Exception):
+    """It could not be handed over; the sentence says why and holds nothing of the events."""
+
+
+def to_syslog(event: LedgerEvent, recorder: Recorder, slug: str, names: Names) -> Iterator[bytes]:
+    """Yield the frames of one event. `sequenceId` is its place in the log plus one, the same whenever it is sent."""
+    sequence = event.index % _SEQUENCE + 1
+    host = recorder.host.partition(":")[0]
+    head = (
+        f"<{_PRIORITY}>1 {format_time(event.occurred_at)} {_plain(host, 255)} gantry {_plain(slug, 128)} {_MESSAGE_ID} "
+        f'[meta sequenceId="{sequence}"] '
+    ).encode()
+    for message in to_messages(event, recorder, names):
+        body = head + _BOM + message
+        yield str(len(body)).encode() + b" " + body
+
+
+def send(receiver: Receiver, frames: Iterable[bytes], *, timeout_s: float = 20.0) -> None:
+    """Hand frames over, and return once the receiver has closed its side after the last.
+
+    RFC 5425 knows no acknowledgement. The nearest is that the receiver answers our close_notify, which TLS delivers
+    after everything before it: so what returns without an error was read by the receiver's TLS, and what raises is to
+    be sent again.
+
+    Raises
+    ------
+    ReceiverError
+    """
+    try:
+        context = _context(receiver)
+        with (
+            socket.create_connection((receiver.host, receiver.port), timeout=timeout_s) as plain,
+            context.wrap_socket(plain, server_hostname=receiver.host) as secured,
+        ):
+            for frame in frames:
+                secured.sendall(frame)
+            secured.unwrap()
+    except ssl.SSLCertVerificationError as error:
+        raise ReceiverError(f"The receiver's certificate was refused: {error.verify_message}.") from error
+    except (OSError, ValueError) as error:
+        raise ReceiverError(f"The receiver could not be reached ({type(error).__name__}).") from error
+
+
+def check_certificates(receiver: Receiver) -> None:
+    """Read the certificates as `send` would; raises `ssl.SSLError` (an `OSError`) or `ValueError` when they cannot be."""
+    _context(receiver)
+
+
+def _context(receiver: Receiver) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=receiver.authorities_pem)
+    if receiver.certificate_pem:
+        # OpenSSL reads a certificate's key from files alone: two that nobody else may read, for this moment.
+        with tempfile.TemporaryDirectory(prefix="gantry-feed-") as folder:
+            certificate, key = Path(folder) / "certificate.pem", Path(folder) / "key.pem"
+            certificate.write_text(receiver.certificate_pem)
+            os.close(os.open(key, os.O_CREAT | os.O_WRONLY, 0o600))
+            key.write_bytes(receiver.private_key_pem)
+            context.load_cert_chain(certificate, key)
+    return context
+
+
+def _plain(text: str, longest: int) -> str:
+    """Return a header field: visible ASCII without blanks, or the nil value."""
+    return "".join(char for char in text if "!" <= char <= "~")[:longest] or "-"
