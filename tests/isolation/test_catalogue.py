@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from gantry.foundation.models import TenantModel
 
 pytestmark = pytest.mark.usefixtures("database")
 
+PLATFORM = Path(__file__).resolve().parents[2] / "platform" / "gantry"
 OWNED = sorted(model._meta.db_table for model in apps.get_models() if issubclass(model, TenantModel))
 
 
@@ -121,3 +124,69 @@ def test_no_materialised_views_and_no_owner_rights_views(owner: Any) -> None:
         "where n.nspname in ('public', 'gantry') and c.relkind in ('m', 'v')",
     )
     assert rows == []
+
+
+#: What the application compares owned columns with. Under row-level security an operator that is not leakproof becomes a
+#: filter after all of the tenant's rows were read (reliability.md §2.1, item 7).
+COMPARED = [
+    ("uuid", "=", "uuid"), ("text", "=", "text"), ("text", "<", "text"), ("text", ">=", "text"),
+    ("int4", "=", "int4"), ("int8", "=", "int8"), ("int8", ">", "int8"), ("bool", "=", "bool"),
+    ("date", ">=", "date"), ("date", "<=", "date"), ("bytea", "=", "bytea"), ("bytea", ">=", "bytea"),
+    ("timestamptz", "<", "timestamptz"), ("timestamptz", ">", "timestamptz"), ("timestamptz", "<=", "timestamptz"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "operator", "right"), COMPARED)
+def test_operators_that_searches_stand_on_are_leakproof(owner: Any, left: str, operator: str, right: str) -> None:
+    rows = _one(
+        owner,
+        "select p.proleakproof from pg_operator o join pg_proc p on p.oid = o.oprcode "
+        "where o.oprname = %s and o.oprleft = %s::regtype and o.oprright = %s::regtype",
+        operator,
+        left,
+        right,
+    )
+    assert rows == [(True,)]
+
+
+#: Lookups that become LIKE, a regular expression, or upper(): none is leakproof.
+LEAKY = re.compile(
+    r"__(?:i?contains|i?startswith|i?endswith|i?regex|iexact|contained_by|has_keys?|has_any_keys|overlap|search|trigram_\w+)\b"
+)
+#: Tables that are nobody's: people, by their address, through the identity role.
+NOT_OWNED = {"identity/services.py"}
+
+
+def test_no_lookup_loses_its_index_to_row_level_security() -> None:
+    found = []
+    for path in sorted(PLATFORM.rglob("*.py")):
+        name = path.relative_to(PLATFORM).as_posix()
+        if "migrations" in name or name in NOT_OWNED:
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if LEAKY.search(line) and "def __contains__" not in line:
+                found.append(f"{name}:{number}: {line.strip()}")
+    assert not found
+
+
+def test_no_statement_compares_by_pattern() -> None:
+    """SQL of ours is written in strings: no LIKE, no regular expression, no containment of jsonb."""
+    pattern = re.compile(r"\b(?:i?like|similar to)\s+(?:%s|'|\$)|\s(?:!?~\*?|@>|<@)\s+(?:%s|'|\$)", re.IGNORECASE)
+    found = [
+        f"{path.relative_to(PLATFORM)}:{number}"
+        for path in sorted(PLATFORM.rglob("*.py"))
+        if path.parent.name != "migrations"  # what they compare, no request waits for
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if pattern.search(line)
+    ]
+    assert not found
+
+
+def test_terms_are_in_the_order_of_bytes(owner: Any) -> None:
+    """A prefix is a range only where text is ordered by its bytes."""
+    rows = _one(
+        owner,
+        "select c.collname from pg_attribute a join pg_collation c on c.oid = a.attcollation "
+        "where a.attrelid = 'studies_studyterm'::regclass and a.attname = 'term'",
+    )
+    assert rows == [("C",)]

@@ -31,6 +31,7 @@ from gantry.studies.destruction.fences import erasures_begun, hold_off_erasures
 from gantry.studies.domain import StudyState, fold_name, identity_scope, names_differ
 from gantry.studies.errors import UnknownInstitutionError
 from gantry.studies.events import StudyArrived, StudyChanged
+from gantry.studies.finding import write_terms
 from gantry.studies.models import Instance, Patient, QuarantinedInstance, Series, Study
 from gantry.studies.parsing.model import ParsedInstance, Rejection
 from gantry.tenancy.public import Institution
@@ -452,11 +453,12 @@ class _Batch:
 
 
 def refresh_summary(study: Study) -> None:
-    """Bring a study's own counts and modalities up to date with its series, and save it."""
+    """Bring a study's own counts, modalities and terms up to date with its series, and save it."""
     series = list(Series.objects.filter(study=study, analysis_id=None).values_list("modality", flat=True))
     study.number_of_series = len(series)
     study.modalities = "\\".join(sorted(set(filter(None, series))))[:128]
     study.save()
+    write_terms(study)
 
 
 def stored_columns(sealed: SealedObject, key_id: UUID, wrapped_key: bytes) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gantry.studies.grants import (
     PatientTeamGrant,
     StudyTeamGrant,
 )
+from gantry.studies.terms import StudyTerm
 
 __all__ = [
     "Emergency",
@@ -33,6 +34,7 @@ __all__ = [
     "Study",
     "StudyGrant",
     "StudyTeamGrant",
+    "StudyTerm",
 ]
 
 

@@ -35,6 +35,7 @@ from gantry.studies.domain import (
     sum_up,
 )
 from gantry.studies.events import SeriesPacked, StudyCompleted, StudyErased
+from gantry.studies.finding import write_missing_terms
 from gantry.studies.granting.emergency import (
     Sought,
     break_glass,
@@ -245,4 +246,5 @@ __all__ = [
     "withdraw_erasure",
     "withdraw_grant",
     "withdraw_referral",
+    "write_missing_terms",
 ]

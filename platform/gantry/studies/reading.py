@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -17,10 +16,10 @@ from gantry.audit.public import Entry, Kind, record, record_access
 from gantry.foundation.scope import atomic_service
 from gantry.kernel.actor import Actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
-from gantry.kernel.errors import NotFoundError
+from gantry.kernel.errors import InvalidInputError, NotFoundError
 from gantry.kernel.vocabulary import Activity, ActorKind, DataCategory, GrantKind
-from gantry.studies.domain import fold_name
 from gantry.studies.errors import ObjectUnavailableError
+from gantry.studies.finding import MAX_VALUES, has_pattern, has_prefix, has_words, matching, studies_with
 from gantry.studies.models import Instance, QuarantinedInstance, Series, StoredObject, Study, StudyGrant
 from gantry.studies.policies import (
     collection_of,
@@ -30,6 +29,7 @@ from gantry.studies.policies import (
     visible_studies,
 )
 from gantry.studies.selectors import find_studies, list_instances, list_series
+from gantry.studies.terms import TermKind, fold_case
 from gantry.vault.public import KeyDestroyedError, SealedReader, StoredRef, VaultNotFoundError, get_vault
 
 
@@ -109,70 +109,78 @@ SORT_FIELDS = {
 }
 
 
-#: Attributes that can be matched by pattern, with their columns.
+#: Attributes of studies that can be matched by pattern, with what they are among a study's terms.
 STUDY_PATTERNS = {
-    "PatientName": "patient_name",
-    "PatientID": "patient__patient_id",
-    "AccessionNumber": "accession_number",
-    "StudyDescription": "description",
-    "StudyID": "study_id",
-    "ReferringPhysicianName": "referring_physician_name",
+    "PatientName": TermKind.PATIENT_NAME,
+    "PatientID": TermKind.PATIENT_ID,
+    "AccessionNumber": TermKind.ACCESSION_NUMBER,
+    "StudyDescription": TermKind.DESCRIPTION,
+    "StudyID": TermKind.STUDY_ID,
+    "ReferringPhysicianName": TermKind.REFERRING_PHYSICIAN,
 }
+#: Of series, with their columns.
 SERIES_PATTERNS = {"SeriesDescription": "description", "BodyPartExamined": "body_part_examined"}
 
 
-def _matches(column: str, pattern: str) -> Q:
-    """Return the condition of DICOM wildcard matching, without regard to case."""
-    if not set("*?") & set(pattern):
-        return Q(**{f"{column}__iexact": pattern})
-    expression = "".join({"*": ".*", "?": "."}.get(mark) or re.escape(mark) for mark in pattern)
-    return Q(**{f"{column}__iregex": f"^{expression}$"})
+def _has_pattern(name: str, pattern: str) -> Q:
+    condition = has_pattern(STUDY_PATTERNS[name], pattern)
+    if condition is None:
+        raise InvalidInputError(f"There are too many values of {name} to compare. Begin the pattern with letters.")
+    return condition
+
+
+def _matching_series(rows: QuerySet[Series], column: str, pattern: str) -> QuerySet[Series]:
+    """Keep the series whose value matches; the different values are few, and compared here."""
+    values = rows.order_by(column).values_list(column, flat=True).distinct()[:MAX_VALUES]
+    folded = {value: value.lower() for value in values}
+    found = set(matching(pattern.lower(), folded.values()))
+    return rows.filter(**{f"{column}__in": [value for value, text in folded.items() if text in found]})
 
 
 def _text_condition(text: str) -> Q:
-    folded = fold_name(text)
-    condition = Q(patient__patient_id__istartswith=text) | Q(accession_number__istartswith=text)
-    words = Q()
-    for word in folded.split():
-        words &= Q(patient_name_folded__contains=word) | Q(description_folded__contains=word)
-    return condition | words if folded else condition
+    """Return the condition of terms by which a text typed into one field finds a study."""
+    condition = has_prefix(TermKind.PATIENT_ID, TermKind.ACCESSION_NUMBER, prefix=fold_case(text))
+    words = has_words(TermKind.NAME_WORD, TermKind.DESCRIPTION_WORD, text=text)
+    return condition | words if words else condition
 
 
-def _contains_words(field_name: str, text: str) -> Q:
-    condition = Q()
-    for word in fold_name(text).split():
-        condition &= Q(**{f"{field_name}__contains": word})
-    return condition
+def _patient_condition(text: str) -> Q:
+    condition = has_prefix(TermKind.PATIENT_ID, prefix=fold_case(text))
+    words = has_words(TermKind.NAME_WORD, text=text)
+    return condition | words if words else condition
+
+
+def _term_conditions(wanted: StudyFilter) -> Iterator[Q]:
+    """Yield a condition of terms for everything that is looked for by text."""
+    if wanted.text:
+        yield _text_condition(wanted.text)
+    if wanted.patient:
+        yield _patient_condition(wanted.patient)
+    if wanted.accession:
+        yield has_prefix(TermKind.ACCESSION_NUMBER, prefix=fold_case(wanted.accession))
+    if wanted.description and (words := has_words(TermKind.DESCRIPTION_WORD, text=wanted.description)):
+        yield words
+    if wanted.modalities:
+        yield Q(kind=TermKind.MODALITY, term__in=wanted.modalities)
+    for name, pattern in wanted.patterns.items():
+        yield _has_pattern(name, pattern)
 
 
 def filter_studies(actor: Actor, wanted: StudyFilter) -> QuerySet[Study]:
     """Return the visible studies that match; to be used inside a service that has decided."""
     studies = visible_studies(actor).select_related("patient", "institution")
-    if wanted.text:
-        studies = studies.filter(_text_condition(wanted.text))
-    if wanted.patient:
-        studies = studies.filter(
-            _contains_words("patient_name_folded", wanted.patient) | Q(patient__patient_id__istartswith=wanted.patient)
-        )
-    if wanted.accession:
-        studies = studies.filter(accession_number__istartswith=wanted.accession)
-    if wanted.description:
-        studies = studies.filter(_contains_words("description_folded", wanted.description))
+    for condition in _term_conditions(wanted):
+        studies = studies.filter(pk__in=studies_with(condition))
     if wanted.study_instance_uids:
         studies = studies.filter(study_instance_uid__in=wanted.study_instance_uids)
     if wanted.date_from:
         studies = studies.filter(study_date__gte=wanted.date_from)
     if wanted.date_to:
         studies = studies.filter(study_date__lte=wanted.date_to)
-    if wanted.modalities:
-        listed = "|".join(re.escape(modality) for modality in wanted.modalities)
-        studies = studies.filter(modalities__regex=rf"(^|\\)({listed})(\\|$)")
     if wanted.review_states:
         studies = studies.filter(review_condition(actor, wanted.review_states))
     if wanted.referred_only:
         studies = studies.filter(pk__in=StudyGrant.objects.filter(kind=GrantKind.REFERRAL).values("content_object_id"))
-    for name, pattern in wanted.patterns.items():
-        studies = studies.filter(_matches(STUDY_PATTERNS[name], pattern))
     if wanted.study_ids is not None:
         studies = studies.filter(pk__in=wanted.study_ids)
     return studies
@@ -350,7 +358,7 @@ def search_series(
     if wanted.series_number is not None:
         rows = rows.filter(series_number=wanted.series_number)
     for name, pattern in wanted.patterns.items():
-        rows = rows.filter(_matches(SERIES_PATTERNS[name], pattern))
+        rows = _matching_series(rows, SERIES_PATTERNS[name], pattern)
     rows = rows.order_by("study__study_instance_uid", "series_number", "series_instance_uid")
     found = list(rows[offset : offset + limit])
     entry = Entry(

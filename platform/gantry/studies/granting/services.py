@@ -78,6 +78,7 @@ def share_study(
         people = StudyGrant if scope is GrantScope.STUDY else PatientGrant
         card = _card_of_person(grant(people, user_id=user_id, kind=GrantKind.SHARE, **how), scope)
     else:
+        assert team_id is not None
         team = CareTeam.objects.filter(pk=team_id, is_active=True).first()
         if team is None:
             raise GrantError("There is no such care team.")
