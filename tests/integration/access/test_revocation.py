@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -49,22 +51,23 @@ def _confined(world: World) -> Colleague:
     return make_colleague(world, R.SURGEON, institutions=[make_hospital(world)])
 
 
-def _change(world: World, colleague: Colleague, **what: object) -> None:
+def _change(world: World, colleague: Colleague, change: dict[str, Any]) -> None:
     with tenant_scope(world.system):
-        update_member(actor=world.system, membership_id=colleague.membership_id, **what)  # type: ignore[arg-type]  # one of its options
+        update_member(actor=world.system, membership_id=colleague.membership_id, **change)
 
 
 def _open_all(world: World, loaded: Loaded) -> Iterator[Opened]:
     """Open a socket for every way to lose it, each with what takes it away and the code that it must close with."""
     stream = f"study:{loaded.study_id}"
-    for change, code in (
+    changes: list[tuple[dict[str, Any], int]] = [
         ({"is_active": False}, SIGNED_OUT),  # a member of nothing else is signed out as well
         ({"role": R.REFERRER}, ABSENT),
         ({"institution_ids": [make_hospital(world)]}, ABSENT),
-    ):
+    ]
+    for change, code in changes:
         colleague = make_colleague(world, R.SURGEON)
         socket = _listen(world, colleague.session, "worklist", stream)
-        yield socket, lambda colleague=colleague, change=change: _change(world, colleague, **change), code
+        yield socket, functools.partial(_change, world, colleague, change), code
 
     leaver = make_colleague(world, R.SURGEON)
     yield _listen(world, leaver.session, stream), lambda: end_all_sessions(user_id=leaver.user_id), SIGNED_OUT

@@ -84,7 +84,9 @@ class AccountInput(StrictSerializer):
 class TokenInput(StrictSerializer):
     """A token to make."""
 
-    label = serializers.CharField(max_length=64, required=False, allow_blank=True, default="")
+    label = serializers.CharField(  # type: ignore[assignment]  # what the client calls it; a serializer has one, too
+        max_length=64, required=False, allow_blank=True, default=""
+    )
     days = serializers.IntegerField(min_value=1, max_value=3650, required=False, allow_null=True, default=None)
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import django.db.models.deletion
 from django.db import migrations, models
 
@@ -8,11 +10,11 @@ from gantry.foundation.isolation import isolate
 _ID = models.UUIDField(default=gantry.kernel.ids.new_uuid, editable=False, primary_key=True, serialize=False)
 
 
-def _tenant() -> models.UUIDField:
+def _tenant() -> models.UUIDField[Any, Any]:
     return models.UUIDField(default=gantry.foundation.scope.current_tenant_id, editable=False)
 
 
-def _parent(to: str) -> models.ForeignKey:
+def _parent(to: str) -> models.ForeignKey[Any, Any]:
     return models.ForeignKey(
         db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name="+", to=to
     )

@@ -1,3 +1,5 @@
+from typing import Any
+
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
@@ -20,25 +22,25 @@ DUE_EMERGENCIES = """
 """
 
 
-def _id() -> models.UUIDField:
+def _id() -> models.UUIDField[Any, Any]:
     return models.UUIDField(default=gantry.kernel.ids.new_uuid, editable=False, primary_key=True, serialize=False)
 
 
-def _tenant() -> models.UUIDField:
+def _tenant() -> models.UUIDField[Any, Any]:
     return models.UUIDField(default=gantry.foundation.scope.current_tenant_id, editable=False)
 
 
-def _parent(to: str) -> models.ForeignKey:
+def _parent(to: str) -> models.ForeignKey[Any, Any]:
     return models.ForeignKey(
         db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name="+", to=to
     )
 
 
-def _permission() -> models.ForeignKey:
+def _permission() -> models.ForeignKey[Any, Any]:
     return models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="auth.permission")
 
 
-def _columns() -> list[tuple[str, models.Field]]:
+def _columns() -> list[tuple[str, models.Field[Any, Any]]]:
     return [
         ("granted_by", models.UUIDField()),
         ("granted_at", models.DateTimeField()),
