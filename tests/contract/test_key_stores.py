@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from botocore.stub import Stubber  # type: ignore[import-untyped]  # ships no types
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gantry.vault.key_directory import DirectoryKeyStore
@@ -17,6 +18,7 @@ from gantry.vault.key_hierarchy import HierarchicalKeyStore
 from gantry.vault.key_kms import KmsGuard, S3KeyFiles
 from gantry.vault.keys import KeyStore
 from gantry.vault.public import (
+    INSTALLATION,
     KeyDestroyedError,
     Secret,
     VaultCorruptError,
@@ -156,3 +158,36 @@ def test_kms_is_asked_with_its_context_when_a_tenant_key_is_sealed(monkeypatch: 
             guard.open(tenant_id, 3, b"sealed")
         with pytest.raises(VaultUnavailableError):
             guard.open(tenant_id, 3, b"sealed")
+
+
+def test_deletion_log_outlives_the_tenant_s_keys_and_keeps_the_last_word(keys: KeyStore) -> None:
+    tenant_id, deletion_id = uuid4(), uuid4()
+    keys.create_tenant_key(tenant_id)
+    keys.log_deletion(tenant_id, deletion_id, b"begun")
+    keys.log_deletion(tenant_id, deletion_id, b"done")
+    keys.log_deletion(tenant_id, deletion_id, b"done")
+    keys.destroy_tenant(tenant_id)
+    (entry,) = keys.deletions(tenant_id)
+    assert (entry.tenant_id, entry.deletion_id, entry.entry) == (tenant_id, deletion_id, b"done")
+    assert entry in list(keys.deletions())
+
+
+def test_report_tells_of_keys_and_of_their_destruction(keys: KeyStore) -> None:
+    tenant_id, key_id = uuid4(), uuid4()
+    keys.create_tenant_key(tenant_id)
+    keys.create_key(tenant_id, key_id)
+    report = keys.describe(tenant_id)
+    assert (report.kek_versions, report.keys, report.destroyed, report.is_destroyed) == ((1,), 2, 0, False)
+    keys.rotate_tenant_key(tenant_id)
+    keys.destroy_key(tenant_id, key_id)
+    report = keys.describe(tenant_id)
+    assert (report.kek_versions, report.keys, report.destroyed) == ((2,), 1, 1)
+    keys.destroy_tenant(tenant_id)
+    assert keys.describe(tenant_id).is_destroyed
+
+
+def test_installation_signs_with_one_key_that_a_rotation_does_not_change(keys: KeyStore) -> None:
+    signature, public_key = keys.sign(b"a statement")
+    Ed25519PublicKey.from_public_bytes(public_key).verify(signature, b"a statement")
+    keys.rotate_tenant_key(INSTALLATION)
+    assert keys.sign(b"a statement") == (signature, public_key)

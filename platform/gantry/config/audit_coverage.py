@@ -233,6 +233,7 @@ SOCKETS: dict[str, dict[str, Coverage]] = {
 JOBS: dict[str, Coverage] = {
     "studies.pack_study": NONE("Puts one job a series on the queue; each of those records."),
     "studies.pack_series": ("series.packing", "series.packed"),
+    "studies.plan_end": ("erasure.planned",),
     "studies.erase": ("study.erased", "patient.erased", "erasure.completed", "erasure.stopped"),
     "analyses.select": ("analysis.started", "analysis.not_applicable"),
     "oversight.export": ("audit.exported", "audit.export_failed"),

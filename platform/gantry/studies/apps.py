@@ -6,8 +6,11 @@ class StudiesConfig(AppConfig):
     label = "studies"
 
     def ready(self) -> None:
+        from gantry.agreements.public import AgreementEnded
         from gantry.foundation.outbox import subscribe
+        from gantry.studies.destruction.planning import plan_end_job
         from gantry.studies.events import StudyCompleted
         from gantry.studies.packs import pack_study_job
 
         subscribe(StudyCompleted, pack_study_job)
+        subscribe(AgreementEnded, plan_end_job)

@@ -335,3 +335,36 @@ def test_news_of_an_erased_study_says_nothing_any_more(world: World) -> None:
         names = list(news.values_list("name", flat=True))
     assert names[-1] == "study.erased.v1"
     assert set(names[:-1]) == {"event.erased.v1"}
+
+
+def test_tenant_s_erasure_is_planned_when_its_agreement_ends_with_deletion(world: World) -> None:
+    from gantry.studies.destruction.planning import plan_end
+
+    load_study(world, 2)
+    with tenant_scope(world.system):
+        assert plan_end(actor=world.system) is None, "it is in force"
+    end_agreement(world)
+    with tenant_scope(world.system):
+        plan = plan_end(actor=world.system)
+        assert plan_end(actor=world.system) is None, "once is enough"
+    assert plan is not None
+    with world.acting(Role.COMPLIANCE) as actor:
+        confirm_erasure(actor=actor, erasure_id=plan.pk, plan_hash=plan.plan_hash)
+    with tenant_scope(world.system):
+        execute_erasure(erasure_id=plan.pk)
+    assert rows_left(world) == {}
+    assert not list(get_vault().objects.list(world.tenant_id))
+    with world.reading():
+        done = Erasure.objects.get(pk=plan.pk)
+    assert (done.state, done.certificate and done.certificate["keys_destroyed"]) == ("done", "every key of the tenant")
+
+
+def end_agreement(world: World) -> None:
+    """Terminate the tenant's agreement and have its data deleted."""
+    from gantry.agreements.public import Disposition, Step, advance_agreement, choose_disposition
+    from gantry.kernel.ids import AgreementId
+
+    agreement_id = AgreementId(world.agreement_id or UUID(int=0))
+    with tenant_scope(world.system):
+        advance_agreement(actor=world.system, agreement_id=agreement_id, step=Step.TERMINATE)
+        choose_disposition(actor=world.system, agreement_id=agreement_id, disposition=Disposition.DELETE)

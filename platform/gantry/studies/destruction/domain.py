@@ -33,6 +33,8 @@ NEXT: Final[Mapping[tuple[ErasureState, ErasureStep], ErasureState]] = {
 
 #: A plan that nobody confirms is no plan any more after this.
 PLAN_LIFETIME: Final = timedelta(days=7)
+#: That of a tenant waits longer: the agreement gives time for returning its data first.
+TENANT_PLAN_LIFETIME: Final = timedelta(days=90)
 #: Scheduled destruction: how often it runs, and how seldom it may (KVKK by-law on erasure, art. 11).
 RUN_EVERY: Final = timedelta(days=30)
 RUN_AT_LEAST_EVERY: Final = timedelta(days=180)

@@ -47,6 +47,7 @@ LOOSE: Final = {
     "audit.AuditEvent": "kept: ids and pseudonyms that name nothing any more",
     "audit.AccessWindow": "kept with the audit trail: ids alone",
     "studies.Erasure": "kept: it is the record of the erasure",
+    "oversight.SubjectRequest": "kept: it proves that a request was answered, by ids that name nothing any more",
 }
 
 

@@ -6,9 +6,10 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from gantry.access.public import require_permission
-from gantry.agreements.public import load_terms
+from gantry.agreements.public import Disposition, load_terms
 from gantry.audit.public import Entry, Kind, record
-from gantry.foundation.scope import atomic_service
+from gantry.foundation.jobs import job
+from gantry.foundation.scope import atomic_service, current_scope
 from gantry.kernel.actor import Actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Refused
@@ -16,6 +17,7 @@ from gantry.kernel.errors import InvalidInputError, NotFoundError
 from gantry.kernel.vocabulary import AdminPermission
 from gantry.studies.destruction.domain import (
     PLAN_LIFETIME,
+    TENANT_PLAN_LIFETIME,
     ErasureStep,
     HeldError,
     StalePlanError,
@@ -50,6 +52,35 @@ def _require_within(actor: Actor, scope: Scope) -> None:
     outside = Study.objects.filter(pk__in=scope.study_ids).exclude(institution_id__in=actor.institutions)
     if scope.target is ErasureTarget.TENANT or not scope.study_ids or outside.exists():
         raise NotFoundError
+
+
+@job("studies.plan_end")
+def plan_end_job() -> None:
+    """Plan the erasure of a tenant whose agreement has ended and asks for it; a person confirms it."""
+    plan_end(actor=current_scope().actor)
+
+
+@atomic_service
+def plan_end(*, actor: Actor, clock: Clock = SYSTEM_CLOCK) -> Erasure | None:
+    """Plan what the agreement asks for at its end, where that is deletion and nobody has planned it yet.
+
+    Where data are to be returned first, whoever returns them plans it afterwards.
+    """
+    terms = load_terms()
+    if terms is None or terms.is_in_force(clock.now()) or terms.disposition is Disposition.RETURN:
+        return None
+    known = Erasure.objects.filter(target=ErasureTarget.TENANT).exclude(
+        state__in=[ErasureState.WITHDRAWN, ErasureState.STOPPED]
+    )
+    if known.exists():
+        return None
+    return plan_erasure(
+        actor=actor,
+        target=ErasureTarget.TENANT,
+        cause=ErasureCause.AGREEMENT_ENDED,
+        reference=f"agreement {terms.version}",
+        clock=clock,
+    )
 
 
 @atomic_service
@@ -128,8 +159,9 @@ def confirm_erasure(*, actor: Actor, erasure_id: UUID, plan_hash: str, clock: Cl
     state = advance(erasure, ErasureStep.CONFIRM)
     if plan_hash != erasure.plan_hash:
         raise StalePlanError("This is not the hash of the plan. Read the plan again before you confirm it.")
-    if erasure.planned_at + PLAN_LIFETIME < clock.now():
-        raise StalePlanError("The plan is older than seven days. Make a new one.")
+    lifetime = TENANT_PLAN_LIFETIME if scope.target is ErasureTarget.TENANT else PLAN_LIFETIME
+    if erasure.planned_at + lifetime < clock.now():
+        raise StalePlanError(f"The plan is older than {lifetime.days} days. Make a new one.")
     _require_within(actor, scope)
     require_unchanged(erasure, scope)
     if holds_in(scope, patient_of(scope)):
