@@ -19,6 +19,7 @@ from gantry_imaging.errors import ImagingError, PackError
 from gantry_imaging.pack import Pack, PackIndex
 from gantry_imaging.volume import Volume
 from gantry_render.engine.port import Engine, Loaded
+from gantry_render.server.frames import KeptFrames
 from gantry_render.server.room import Room, is_previewed
 from gantry_render.server.trouble import Trouble
 from gantry_storage import ObjectCorruptError, StorageError
@@ -44,7 +45,6 @@ class _Status:
     """Frames that somebody waits for, the newest last, with the time of asking."""
     reading: dict[int, float] = field(default_factory=dict)
     failed: dict[int, Trouble] = field(default_factory=dict)
-    pins: dict[int, int] = field(default_factory=dict)
     store: Trouble | None = None
     volume: Trouble | None = None
     """Why there is no volume although the series is one."""
@@ -71,11 +71,10 @@ class Series:
         self.room = room or Room(0)
         self._pack = pack
         self._engine = engine
-        self._room = self.room.frames_bytes
         self._lock = threading.Condition()
         self._status = _Status(volume=self.room.refusal)
         self._listeners: list[Listener] = []
-        self._frames: OrderedDict[int, NDArray[Any]] = OrderedDict()
+        self._frames = KeptFrames(self.room.frames_bytes)
         self._voxels: NDArray[Any] | None = None
         self._volume: Volume | None = None
         self._loaded: Loaded | None = None
@@ -136,14 +135,7 @@ class Series:
     def loaded_ranges(self) -> tuple[tuple[int, int], ...]:
         """Return runs of frames that are here: first and beyond."""
         with self._lock:
-            numbers = sorted(self._frames)
-        runs: list[tuple[int, int]] = []
-        for number in numbers:
-            if runs and runs[-1][1] == number:
-                runs[-1] = runs[-1][0], number + 1
-            else:
-                runs.append((number, number + 1))
-        return tuple(runs)
+            return self._frames.runs()
 
     @contextmanager
     def frame(self, number: int) -> Iterator[NDArray[Any]]:
@@ -158,21 +150,14 @@ class Series:
             failed = self._status.failed.get(number)
             if failed is not None:
                 raise PackError(failed.code, failed.sentence)
-            values = self._frames.get(number)
-            if values is None or self._status.is_closed:
+            values = None if self._status.is_closed else self._frames.lend(number)
+            if values is None:
                 raise PackError("pack.absent", "The frame is not loaded.")
-            self._status.pins[number] = self._status.pins.get(number, 0) + 1
-            if self._room is not None:
-                self._frames.move_to_end(number)
         try:
             yield values
         finally:
             with self._lock:
-                left = self._status.pins[number] - 1
-                if left:
-                    self._status.pins[number] = left
-                else:
-                    del self._status.pins[number]
+                self._frames.give_back(number)
                 self._lock.notify_all()
 
     @contextmanager
@@ -253,7 +238,7 @@ class Series:
     def load(self) -> None:
         """Load everything in the background, once; a stack of huge frames is left to `want`."""
         with self._lock:
-            if self._loader is not None or self._room is not None or self._status.is_closed:
+            if self._loader is not None or self.room.frames_bytes is not None or self._status.is_closed:
                 return
             self._loader = threading.Thread(target=self._load_all, name="load", daemon=True)
         self._loader.start()
@@ -269,7 +254,7 @@ class Series:
     def _prepare_half(self) -> None:
         """Read half of the resolution, once, in the background, if it is to be had and of use."""
         with self._lock:
-            is_of_use = self.room.is_reduced or (self._room is None and is_previewed(self.index))
+            is_of_use = self.room.is_reduced or (self.room.frames_bytes is None and is_previewed(self.index))
             if self._half_state != "idle" or not is_of_use or self._status.is_closed:
                 return
             self._half_state = "loading"
@@ -331,20 +316,10 @@ class Series:
 
     def _keep(self, number: int, values: NDArray[Any]) -> None:
         with self._lock:
-            if self._status.is_closed or number in self._frames:
+            if self._status.is_closed:
                 values[...] = 0
-                return
-            self._frames[number] = values
-            if self._room is None:
-                return
-            held = sum(each.nbytes for each in self._frames.values())
-            for oldest in list(self._frames):
-                if held <= self._room:
-                    break
-                if oldest != number and oldest not in self._status.pins:
-                    gone = self._frames.pop(oldest)
-                    held -= gone.nbytes
-                    gone[...] = 0
+            else:
+                self._frames.keep(number, values)
 
     def _fail(self, number: int, error: ImagingError) -> None:
         with self._lock:
@@ -409,7 +384,7 @@ class Series:
                 return
             with self._lock:
                 for number in range(first, first + count):
-                    self._take_slice(number, voxels[number])
+                    self._frames.replace(number, voxels[number])
             self._tell()
 
         volume = self._pack.load_volume(
@@ -419,15 +394,8 @@ class Series:
             self._volume = volume
             if not frames_alike:
                 for number in range(shape[0]):
-                    self._take_slice(number, self._voxels[number])
+                    self._frames.replace(number, self._voxels[number])
         self._tell()
-
-    def _take_slice(self, number: int, plane: NDArray[Any]) -> None:
-        """Let the volume's slice stand for the frame; one that was read before is overwritten unless it is lent."""
-        before = self._frames.get(number)
-        if before is not None and number not in self._status.pins:
-            before[...] = 0
-        self._frames[number] = plane
 
     def _load_stack(self) -> None:
         count = len(self.index.frames)
@@ -500,17 +468,14 @@ class Series:
         if self._loader is not None:
             self._loader.join()
         with self._lock:
-            self._lock.wait_for(lambda: not self._status.pins and not self._status.under_way)
+            self._lock.wait_for(lambda: not self._frames.is_lent and not self._status.under_way)
             for loaded in (self._loaded, self._half_loaded):
                 if loaded is not None:
                     loaded.close()
             if self._half_voxels is not None:
                 self._half_voxels[...] = 0
-            for values in self._frames.values():
-                if values.flags.writeable:
-                    values[...] = 0
+            self._frames.wipe()
             if self._voxels is not None:
                 self._voxels[...] = 0
-            self._frames.clear()
             self._loaded = self._half_loaded = self._volume = self._half = None
             self._voxels = self._half_voxels = None
