@@ -38,10 +38,11 @@ def _sentences() -> Iterator[None]:
     from gantry.embedded.state import EmbeddedError
     from gantry.kernel.errors import GantryError
     from gantry.recovery.errors import RecoveryError
+    from gantry.vault.public import VaultError
 
     try:
         yield
-    except (RecoveryError, EmbeddedError, GantryError) as error:
+    except (RecoveryError, EmbeddedError, GantryError, VaultError) as error:
         typer.echo(f"✗ {error}", err=True)
         raise typer.Exit(1) from None
 

@@ -51,7 +51,6 @@ def mirror_custody(state: Path, custody: Path, *, keys: Path | None) -> int:
 def _mirror(source: Path, copy: Path, *, is_kept: bool) -> int:
     copy.mkdir(mode=0o700, parents=True, exist_ok=True)
     changed = 0
-    wanted: set[Path] = set()
     # What was destroyed goes first: a crash in between leaves too little, never too much.
     there = {path.relative_to(source) for path in source.rglob("*") if path.is_file() and not path.name.startswith(".")}
     for path in list(copy.rglob("*")):
@@ -61,8 +60,10 @@ def _mirror(source: Path, copy: Path, *, is_kept: bool) -> int:
             _shred(path)
             changed += 1
     for inner in sorted(there):
-        wanted.add(inner)
-        data = (source / inner).read_bytes()
+        try:
+            data = (source / inner).read_bytes()
+        except FileNotFoundError:
+            continue  # destroyed while we looked: the next step takes it from here, too
         target = copy / inner
         if target.is_file() and target.read_bytes() == data:
             continue
