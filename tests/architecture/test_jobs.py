@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from procrastinate.contrib.django import app as queue
 
-NAMES = {"analyses.select", "analyses.run", "studies.pack_study", "studies.pack_series", "studies.erase", "studies.plan_end"}
+NAMES = {
+    "analyses.select",
+    "analyses.run",
+    "oversight.export",
+    "oversight.forget_exports",
+    "studies.erase",
+    "studies.pack_series",
+    "studies.pack_study",
+    "studies.plan_end",
+}
 
 
 def test_names_of_jobs_are_stable() -> None:

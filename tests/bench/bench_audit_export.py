@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from uuid import UUID
 
@@ -102,9 +103,7 @@ def main() -> None:
     from bench_result import write_result
 
     load_before = os.getloadavg()[0]
-    import conftest
-
-    conftest._configure_environment()
+    import_module("conftest")._configure_environment()
     from datetime import UTC, datetime
 
     from gantry.kernel.vocabulary import Role

@@ -15,7 +15,12 @@ from gantry.audit.ledger import (
     verifier_source,
     wait_for_signature,
 )
-from gantry.audit.line import PLATFORM_LOG, LedgerEvent, PatientCount, format_line, leaf_hash, parse_line
+from gantry.audit.line import PLATFORM_LOG, LedgerEvent, PatientCount, format_line, format_time, leaf_hash, parse_line
+from gantry.audit.projections.dicom_xml import to_messages
+from gantry.audit.projections.fhir import to_fhir, to_ndjson
+from gantry.audit.projections.names import Names, PatientName, Recorder
+from gantry.audit.projections.summary import Front, Tally, render_summary
+from gantry.audit.projections.tables import csv_header, to_csv
 from gantry.audit.services import list_last_accesses, record, record_access, record_platform, record_refusal
 from gantry.audit.status import LedgerStatus, ledger_status
 from gantry.audit.vocabulary import ACTIONS, Act, kind_of
@@ -25,6 +30,7 @@ __all__ = [
     "PLATFORM_LOG",
     "Act",
     "Entry",
+    "Front",
     "Gaps",
     "Kind",
     "Ledger",
@@ -32,13 +38,19 @@ __all__ = [
     "LedgerEvent",
     "LedgerFilter",
     "LedgerStatus",
+    "Names",
     "Outcome",
     "PatientCount",
+    "PatientName",
+    "Recorder",
     "SignedCheckpoint",
+    "Tally",
     "TreeVerdict",
     "adopt_cluster",
+    "csv_header",
     "find_signature",
     "format_line",
+    "format_time",
     "inspect_logs",
     "kind_of",
     "leaf_hash",
@@ -50,10 +62,15 @@ __all__ = [
     "record_access",
     "record_platform",
     "record_refusal",
+    "render_summary",
     "reopen_log",
     "request_checkpoint",
     "request_patient_count",
     "request_signature",
+    "to_csv",
+    "to_fhir",
+    "to_messages",
+    "to_ndjson",
     "verifier_source",
     "wait_for_signature",
 ]

@@ -131,7 +131,7 @@ def test_download_goes_on_where_it_broke_off(ward: Ward) -> None:
         time_of(study_instance_uid="1.2.3.4.5"),
         time_of(purpose="TREAT", break_glass=True),
         time_of(state="done"),
-        time_of(source="not an address"),
+        time_of(address="not an address"),
     ],
 )
 def test_request_that_cannot_be_met_is_refused_with_a_sentence(ward: Ward, wanted: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ def test_filters_narrow_what_is_exported(ward: Ward) -> None:
     assert count(user_id=user_id, outcomes=["refused"]) == 0
     assert count(outcomes=["refused"], role="admin") == 1
     assert count(break_glass=True) == 0
-    assert count(source="192.0.2.1") == 0
+    assert count(address="192.0.2.1") == 0
     assert count(study_instance_uid=ward.loaded.study_uid, actions=["finding.accept"]) == 1
 
 

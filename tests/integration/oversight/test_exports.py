@@ -105,7 +105,8 @@ def fingerprint_of(bundle: bytes) -> str:
 
 def pseudonym(loaded: Loaded) -> UUID:
     with loaded.world.reading():
-        return Study.objects.select_related("patient").get(pk=loaded.study_id).patient.pseudonym
+        found: UUID = Study.objects.select_related("patient").get(pk=loaded.study_id).patient.pseudonym
+    return found
 
 
 def test_bundle_is_proven_by_its_own_verifier_when_a_time_was_asked_for(world: World, tmp_path: Path) -> None:
@@ -241,10 +242,10 @@ def test_cancelled_export_is_not_written(world: World) -> None:
 def test_overtaken_worker_writes_nothing_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another worker took the export while this one was writing."""
     from gantry.oversight.exports import services
+    from gantry.oversight.exports.bundle import write_bundle
 
     with world.acting(Role.COMPLIANCE) as actor:
         export = request_export(actor=actor, query=recent(), formats=frozenset())
-    write_bundle = services.write_bundle
     kept: list[Any] = []
 
     def overtake(*arguments: Any) -> Any:

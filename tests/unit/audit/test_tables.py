@@ -8,7 +8,7 @@ import io
 import pytest
 
 from gantry.audit.projections.names import Names
-from gantry.audit.projections.tables import COLUMNS, header, to_csv
+from gantry.audit.projections.tables import COLUMNS, csv_header, to_csv
 from ledger_events import ALL, NAMES, OTHER, READER, make_event
 
 
@@ -17,11 +17,11 @@ def rows(data: bytes) -> list[list[str]]:
 
 
 def test_every_event_is_one_row() -> None:
-    table = rows(header() + b"".join(to_csv(event, NAMES) for event in ALL))
+    table = rows(csv_header() + b"".join(to_csv(event, NAMES) for event in ALL))
     assert tuple(table[0]) == COLUMNS
     assert len(table) == len(ALL) + 1
     assert all(len(row) == len(COLUMNS) for row in table)
-    assert (header() + to_csv(ALL[0])).count(b"\r\n") == 2
+    assert (csv_header() + to_csv(ALL[0])).count(b"\r\n") == 2
 
 
 #: OWASP "CSV Injection", and what readers of it found beside (leading blanks, full-width signs).

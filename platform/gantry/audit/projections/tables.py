@@ -21,7 +21,7 @@ COLUMNS: Final = (
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - those are meant
 
 
-def header() -> bytes:
+def csv_header() -> bytes:
     """Return the first line."""
     return _line(COLUMNS)
 

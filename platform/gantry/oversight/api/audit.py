@@ -16,8 +16,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gantry.audit.domain import Kind, Outcome
-from gantry.audit.public import ACTIONS
+from gantry.audit.public import ACTIONS, Kind, Outcome
 from gantry.foundation.threads import in_thread
 from gantry.foundation.web.input import StrictSerializer, page_of, validated
 from gantry.kernel.vocabulary import Activity, Purpose, Role, Scope
@@ -76,7 +75,7 @@ class ExportInput(TimeInput):
         child=serializers.ChoiceField([one.value for one in Outcome]), required=False, default=list, max_length=3
     )
     purpose = serializers.ChoiceField([one.value for one in Purpose], required=False, default="")
-    source = serializers.IPAddressField(required=False, default="", help_text="The network address it came from.")
+    address = serializers.IPAddressField(required=False, default="", help_text="The network address it came from.")
     break_glass = serializers.BooleanField(required=False, default=False, help_text="Emergency access alone.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +109,7 @@ def export_query(wanted: dict[str, Any]) -> ExportQuery:
             raise serializers.ValidationError({"study_instance_uid": ["There is no such study: name it by its id."]})
     return ExportQuery(
         since=wanted["since"], until=wanted["until"], patient=pseudonym, actor_id=wanted["user_id"], role=wanted["role"],
-        study_id=study_id, activity=wanted["activity"], address=wanted["source"],
+        study_id=study_id, activity=wanted["activity"], address=wanted["address"],
         purpose=Purpose.EMERGENCY.value if wanted["break_glass"] else wanted["purpose"],
         kinds=frozenset(map(Kind, wanted["kinds"])), actions=frozenset(wanted["actions"]),
         outcomes=frozenset(map(Outcome, wanted["outcomes"])),

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.http import JsonResponse
+from django.http import JsonResponse, QueryDict
 from drf_spectacular.utils import extend_schema
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 
-from gantry.audit.domain import Kind, Outcome
-from gantry.audit.projections import fhir
-from gantry.audit.public import ACTIONS
+from gantry.audit.public import ACTIONS, Kind, Outcome, to_fhir
 from gantry.foundation.web.correlation import correlation_id
 from gantry.kernel.errors import GantryError
 from gantry.kernel.vocabulary import Purpose, Role, Scope
@@ -68,7 +66,7 @@ class _FhirView(TenantAPIView):
             return _answer(_outcome(str(error)), 400)
         ledger, events, names = read_page(actor=self.actor, query=query, after_index=after, limit=count)
         recorder = recorder_of_tenant()
-        resources = [one for event in events for one in fhir.to_fhir(event, recorder, names)]
+        resources = [one for event in events for one in to_fhir(event, recorder, names)]
         base = f"{recorder.base_url}/fhir"
         links = [{"relation": "self", "url": f"{base}/AuditEvent"}]
         if len(events) == count and request.method == "GET":
@@ -103,7 +101,9 @@ class AuditEventSearchView(_FhirView):
     @extend_schema(operation_id="search_audit_events_by_post", responses={(200, MEDIA_TYPE): dict[str, Any]})
     def post(self, request: Request, tenant: str) -> JsonResponse:
         """Search like `AuditEventView`, with the parameters in the body, so that a patient is in no address."""
-        return self._search(request, tenant, dict(request.data.lists()) if hasattr(request.data, "lists") else {})
+        form = request.data
+        given = {name: form.getlist(name) for name in form} if isinstance(form, QueryDict) else {}
+        return self._search(request, tenant, given)
 
 
 class CapabilityView(_FhirView):
@@ -249,7 +249,7 @@ def _one_of(name: str, known: Iterable[str], text: str) -> dict[str, Any]:
     return {name: value}
 
 
-_PARSERS: Final = {
+_PARSERS: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
     "patient.identifier": _patient,
     "agent.identifier": lambda text: {"actor_id": _uuid("agent.identifier", _token(text)[1])},
     "entity.identifier": _entity,

@@ -12,28 +12,34 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
-from gantry.audit.domain import LedgerFilter
-from gantry.audit.projections import dicom_xml, tables
-from gantry.audit.projections.fhir import to_ndjson
-from gantry.audit.projections.names import Names, Recorder
-from gantry.audit.projections.summary import Front, Tally, render_summary
 from gantry.audit.public import (
+    Front,
     Gaps,
     Ledger,
     LedgerEvent,
+    LedgerFilter,
+    Names,
+    Recorder,
+    SignedCheckpoint,
+    Tally,
+    csv_header,
+    render_summary,
     request_patient_count,
     request_signature,
+    to_csv,
+    to_messages,
+    to_ndjson,
     verifier_source,
     wait_for_signature,
 )
 from gantry.oversight.exports.domain import FILES, GAPS, LINES, ExportQuery, Format, Mode, state_proof
 from gantry.oversight.exports.errors import NotSignedError
 from gantry.oversight.exports.naming import Joiner
+from gantry.oversight.exports.order import Order
 from gantry.oversight.exports.pdf import write_pdf
 from gantry.oversight.exports.readme import write_readme
 from gantry.oversight.exports.zipping import Deflated, Deflater, deflate, iter_archive
@@ -45,23 +51,6 @@ _EARLIER: Final = 24
 _SIGNATURE_S: Final = 90.0
 
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What bundle is wanted, by whom and for whom."""
-
-    export_id: UUID
-    tenant_id: UUID
-    slug: str
-    organisation: str
-    requested_by: UUID
-    requester: str
-    role: str
-    query: ExportQuery
-    formats: frozenset[Format]
-    made_at: datetime
-    recorder: Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +179,7 @@ def _write_events(bench: _Workbench, order: Order, ledger: Ledger, stretch: _Str
     lines, gaps = bench.begin(LINES), bench.begin(GAPS)
     others = {one: bench.begin(FILES[one]) for one in sorted(order.formats - {Format.PDF})}
     if Format.CSV in others:
-        others[Format.CSV].write(tables.header())
+        others[Format.CSV].write(csv_header())
     if Format.DICOM in others:
         others[Format.DICOM].write(b'<?xml version="1.0" encoding="UTF-8"?>\n<AuditMessages>\n')
     tally, joiner, cover = Tally(order.query.since, order.query.until), Joiner(ledger), ledger.gaps()
@@ -233,13 +222,13 @@ def _project(
     for _, event in page:
         counts["events"] += 1
         if one is Format.CSV:
-            member.write(tables.to_csv(event, names))
+            member.write(to_csv(event, names))
             counts["records"] += 1
             continue
         records = (
             to_ndjson(event, recorder, names)
             if one is Format.FHIR
-            else (message + b"\n" for message in dicom_xml.to_messages(event, recorder, names))
+            else (message + b"\n" for message in to_messages(event, recorder, names))
         )
         for record in records:
             member.write(record)
@@ -347,7 +336,8 @@ def _manifest(
 def _consistency(ledger: Ledger) -> bytes:
     """Return proofs that earlier checkpoints are beginnings of this one: the newest, then ever further back."""
     earlier = ledger.earlier_checkpoints()
-    chosen, step, at = [], 1, 0
+    chosen: list[SignedCheckpoint] = []
+    step, at = 1, 0
     while at < len(earlier) and len(chosen) < _EARLIER:
         chosen.append(earlier[at])
         at += step

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from gantry.audit.domain import Kind, LedgerFilter, Outcome
+from gantry.audit.public import Kind, LedgerFilter, Outcome
 
 
 class Format(StrEnum):
@@ -128,15 +128,17 @@ class ExportQuery:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> ExportQuery:
         """Return what `to_json` made."""
+
+        def id_of(name: str) -> UUID | None:
+            return UUID(content[name]) if name in content else None
+
         return cls(
-            since=datetime.fromisoformat(content["since"]),
-            until=datetime.fromisoformat(content["until"]),
-            kinds=frozenset(map(Kind, content.get("kinds", ()))),
-            actions=frozenset(content.get("actions", ())),
-            outcomes=frozenset(map(Outcome, content.get("outcomes", ()))),
-            **{name: UUID(content[name]) for name in ("patient", "actor_id", "study_id") if name in content},
-            **{name: content[name] for name in ("role", "activity", "purpose", "address") if name in content},
-        )
+            since=datetime.fromisoformat(content["since"]), until=datetime.fromisoformat(content["until"]),
+            patient=id_of("patient"), actor_id=id_of("actor_id"), study_id=id_of("study_id"),
+            role=content.get("role", ""), activity=content.get("activity", ""), purpose=content.get("purpose", ""),
+            address=content.get("address", ""), kinds=frozenset(map(Kind, content.get("kinds", ()))),
+            actions=frozenset(content.get("actions", ())), outcomes=frozenset(map(Outcome, content.get("outcomes", ()))),
+        )  # fmt: skip
 
 
 def state_proof(mode: Mode, *, events: int, first: int, after: int, size: int, is_whole: bool = False) -> str:

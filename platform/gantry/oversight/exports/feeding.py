@@ -18,8 +18,7 @@ from django.conf import settings
 from django.db import connection
 
 from gantry.access.public import require_permission
-from gantry.audit.domain import Outcome
-from gantry.audit.public import Entry, LedgerEmptyError, LedgerEvent, kind_of, open_ledger, record
+from gantry.audit.public import Entry, LedgerEmptyError, LedgerEvent, Outcome, kind_of, open_ledger, record
 from gantry.foundation.scope import atomic_service, current_scope, tenant_scope
 from gantry.kernel.actor import Actor, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
@@ -251,7 +250,7 @@ def _fail(actor: Actor, feed: SyslogFeed, sentence: str, clock: Clock) -> None:
 def list_object_ids() -> set[UUID]:
     """Return the objects that the scope's exports and feed refer to, so that the sweeper leaves them."""
     kept = SyslogFeed.objects.exclude(private_key_object=None).values_list("private_key_object", flat=True)
-    return list_bundles() | {UUID(one["object_id"]) for one in kept}
+    return list_bundles() | {UUID(one["object_id"]) for one in kept if one is not None}
 
 
 def _record(actor: Actor, action: str, clock: Clock, *, outcome: Outcome = Outcome.SUCCESS, **detail: str) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from gantry.audit.projections.names import Names, PatientName
-from gantry.audit.public import Ledger, LedgerEvent
+from gantry.audit.public import Ledger, LedgerEvent, Names, PatientName
 from gantry.foundation.scope import unit_of_work
 from gantry.kernel.actor import SYSTEM_ACTOR_ID
 from gantry.studies.public import list_names, list_patient_identities, list_study_uids

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gantry.audit.public import Ledger
 from gantry.oversight.exports.domain import FILES, Format
-
-if TYPE_CHECKING:
-    from gantry.oversight.exports.bundle import Order
+from gantry.oversight.exports.order import Order
 
 _ABOUT = {
     Format.FHIR: "the same events as FHIR R4 AuditEvents (IHE BALP), one a line; a query that named several patients\n"

@@ -14,11 +14,11 @@ import structlog
 from django.conf import settings
 
 from gantry.access.public import require_permission
-from gantry.audit.domain import Outcome
-from gantry.audit.projections.names import Recorder
 from gantry.audit.public import (
     Entry,
     LedgerEmptyError,
+    Outcome,
+    Recorder,
     kind_of,
     open_ledger,
     record,
@@ -33,7 +33,7 @@ from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.errors import GantryError, InvalidInputError, NotFoundError
 from gantry.kernel.ids import TenantId, new_uuid
 from gantry.kernel.vocabulary import AdminPermission, DataCategory
-from gantry.oversight.exports.bundle import Order, count_events, write_bundle
+from gantry.oversight.exports.bundle import count_events, write_bundle
 from gantry.oversight.exports.domain import NEXT, ExportQuery, ExportState, Format, Step, states_before
 from gantry.oversight.exports.errors import (
     ExportNotReadyError,
@@ -43,6 +43,7 @@ from gantry.oversight.exports.errors import (
     TimeRequiredError,
 )
 from gantry.oversight.exports.naming import Joiner
+from gantry.oversight.exports.order import Order
 from gantry.oversight.models import AuditExport
 from gantry.studies.public import list_names
 from gantry.tenancy.public import get_tenant
@@ -348,7 +349,8 @@ def _destroy(export: AuditExport, clock: Clock) -> bool:
 @atomic_service
 def list_object_ids() -> set[UUID]:
     """Return the objects that the scope's exports refer to, so that the sweeper leaves them."""
-    return set(AuditExport.objects.exclude(object_id=None).values_list("object_id", flat=True))
+    rows = AuditExport.objects.exclude(object_id=None).values_list("object_id", flat=True)
+    return {object_id for object_id in rows if object_id is not None}
 
 
 @atomic_service

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gantry.audit.line import LedgerEvent, format_time
-from gantry.audit.projections.dicom_xml import to_messages
-from gantry.audit.projections.names import Names, Recorder
+from gantry.audit.public import LedgerEvent, Names, Recorder, format_time, to_messages
 
 #: Facility 10 (security), severity 5 (notice), as ITI-20 asks.
 _PRIORITY: Final = 10 * 8 + 5

@@ -10,14 +10,16 @@ from typing import Final
 from uuid import UUID
 
 from gantry.access.public import require_permission
-from gantry.audit.domain import Kind, LedgerFilter, Outcome
-from gantry.audit.projections.names import Names
 from gantry.audit.public import (
     ACTIONS,
     Entry,
+    Kind,
     Ledger,
     LedgerEmptyError,
     LedgerEvent,
+    LedgerFilter,
+    Names,
+    Outcome,
     kind_of,
     open_ledger,
     record,
