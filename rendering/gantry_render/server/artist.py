@@ -79,7 +79,9 @@ class Artist:
         frame = _frame(work, drawing, media_type, payload, is_lossless)
         times = (drawn - started) // _NANOSECONDS, (encoded - drawn) // _NANOSECONDS
         # A moving picture in 3D is drawn with longer steps, so its settled one is better at any size.
-        is_final = drawing.is_full and work.tier >= Tier.T2 and (not drawing.is_preview or self._series.room.is_reduced)
+        # A settled one that is a preview is drawn where nothing better comes: the rest does not fit, or has failed.
+        is_passing = drawing.is_preview and work.urgency is Urgency.MOTION and not self._series.room.is_reduced
+        is_final = drawing.is_full and work.tier >= Tier.T2 and not is_passing
         return Drawn(_with_times(frame, *times), is_final, used)
 
     def _draw(self, work: Work, moving: Moving | None) -> Drawing:

@@ -229,6 +229,9 @@ class Session:
                 shown.sent_ahead.pop(next(iter(shown.sent_ahead)))
         elif is_newest:
             shown.best, shown.is_drawn = max(shown.best, _reached(frame, is_final)), True
+            if work.urgency is Urgency.SETTLED:
+                # Whatever came of it: the same asked again would bring the same, for ever.
+                shown.best = max(shown.best, _LOSSLESS if work.tier is Tier.T3 else _SETTLED)
         size = len(frame.payload)
         self.link.sent(self._seq, size, now)
         if work.urgency is not Urgency.SETTLED and FrameFlag.COLOUR not in flags:

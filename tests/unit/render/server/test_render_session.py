@@ -51,12 +51,12 @@ class Table:
                 return work
         return None
 
-    def draw(self, work: Work, *, is_final: bool = False, size: int = 6_000) -> Frame | None:
+    def draw(self, work: Work, *, is_final: bool = False, size: int = 6_000, is_exact: bool = True) -> Frame | None:
         frame = Frame(
             MediaType.JPEG, work.tier, FrameFlag.PREFETCHED if work.urgency is Urgency.PREFETCH else FrameFlag(0),
             work.view, 0, work.state_id, 8, 8, 0.0, (0, 0, 1, 1), 0.0, 1.0, 0, 0, 0, bytes(size),
         )  # fmt: skip
-        if work.tier is Tier.T3:
+        if work.tier is Tier.T3 and is_exact:
             frame = replace(frame, flags=frame.flags | FrameFlag.LOSSLESS)
         return self.session.finish(work, frame, is_final, self.now)
 
@@ -159,6 +159,21 @@ def test_lossless_alone_is_added_when_asked_for_after_settling() -> None:
     table.look(STACK, quality="lossless")
     exact = table.send_next()
     assert exact is not None and exact.tier is Tier.T3 and exact.state_id == 2
+
+
+def test_a_settled_picture_is_drawn_once_when_it_is_less_than_was_asked_for() -> None:
+    table = Table()
+    table.look(VOLUME, quality="lossless")
+    table.send_next()
+    table.now += 0.2
+    exact = table.next()
+    assert exact is not None and exact.tier is Tier.T3
+    # The engine failed, and a preview is all that there is.
+    frame = table.draw(exact, is_exact=False)
+    assert frame is not None
+    table.session.acknowledge(frame.seq, True, table.now + 0.02)
+    table.now += 10
+    assert table.next() is None
 
 
 def test_a_full_motion_frame_counts_as_settled_when_nothing_better_can_come() -> None:
