@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from psycopg.types.json import Jsonb
 
+from gantry.audit.checkpoints import log_size
 from gantry.audit.copies import DirectoryCopies
 from gantry.audit.notes import Signer
 from gantry.audit.sequencer import Sequencer, SequencerConfig
@@ -97,6 +98,12 @@ def places_of(tenant_id: UUID) -> list[tuple[int, UUID, list[int]]]:
         return connection.execute(
             "select index, event_id, counters from audit_sequence where log_id = %s order by index", [tenant_id]
         ).fetchall()
+
+
+def size_of(tenant_id: UUID) -> int:
+    """Return how many events of a log have their places."""
+    with connect() as connection:
+        return log_size(connection, tenant_id)
 
 
 @contextmanager

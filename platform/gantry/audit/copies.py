@@ -226,7 +226,7 @@ def open_copies(place: str, *, endpoint_url: str = "", region: str = "") -> Chec
     if not place.startswith("s3://"):
         return DirectoryCopies(Path(place))
     import boto3  # type: ignore[import-untyped]  # ships no types; loaded only where it is used
-    from botocore.config import Config
+    from botocore.config import Config  # type: ignore[import-untyped]  # as above
 
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
     bounded = Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 3})

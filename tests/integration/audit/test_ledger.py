@@ -129,7 +129,9 @@ def test_range_of_dates_is_the_least_that_holds_them(world: World) -> None:
     assert ledger.range_of(START + timedelta(days=9000), None) == (0, 0)
 
 
-def test_ledger_stays_at_its_checkpoint(world: World) -> None:
+def test_ledger_stays_at_its_checkpoint() -> None:
+    world = make_world()
+    sequence_all()
     ledger = open_ledger(world.tenant_id, actor_id=uuid4())
     with tenant_scope(world.system), unit_of_work():
         record(actor=world.system, entry=Entry(kind=Kind.CONFIGURATION, action="member.ended"))
@@ -190,7 +192,8 @@ def test_month_of_sealed_content_can_be_destroyed_and_the_log_still_verifies(wor
     Entry(kind=Kind.CONFIGURATION, action="member.ended"),
     Entry(kind=Kind.QUERY, action="studies.searched", patients=tuple(PATIENTS), sealed=b"raw"),
 ], ids=["plain", "full"])  # fmt: skip
-def test_recording_is_one_statement(world: World, tmp_path: Path, entry: Entry) -> None:
+def test_recording_is_one_statement(tmp_path: Path, entry: Entry) -> None:
+    world = make_world()
     with tenant_scope(world.system), unit_of_work(), (tmp_path / "trace").open("wb") as trace:
         connection.connection.pgconn.trace(trace.fileno())
         record(actor=world.system, entry=entry)

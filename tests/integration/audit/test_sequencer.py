@@ -46,6 +46,7 @@ from ledger import (
     places_of,
     sequence_all,
     sequencer,
+    size_of,
 )
 from world import World, make_world
 
@@ -116,11 +117,11 @@ def test_event_that_is_rolled_back_leaves_no_gap(world: World) -> None:
 class Writers:
     """People who work at the same time; some of their transactions fail, some wait."""
 
-    def __init__(self, tenants: Sequence[UUID], count: int, events: int) -> None:
+    def __init__(self, tenants: Sequence[UUID], count: int, events: int, *, slowness: float = 0.2) -> None:
         self.kept: list[list[UUID]] = [[] for _ in range(count)]
         self.dropped: set[UUID] = set()
         self.patients = [uuid4() for _ in range(5)]
-        self._tenants, self._events = tenants, events
+        self._tenants, self._events, self._slowness = tenants, events, slowness
         self._is_over = threading.Event()
         self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(count)]
 
@@ -155,8 +156,8 @@ class Writers:
                         some = [
                             insert_event(app, tenant_id, patients=patients) for _ in range(chance.choice([1, 1, 3]))
                         ]
-                        if chance.random() < 0.2:
-                            app.execute("select pg_sleep(0.01)")
+                        if chance.random() < self._slowness:
+                            app.execute("select pg_sleep(0.02)")
                         if not is_kept:
                             raise ZeroDivisionError
                 except ZeroDivisionError:
@@ -222,20 +223,20 @@ def _process() -> subprocess.Popen[bytes]:
 
 
 def _wait_for_growth(process: subprocess.Popen[bytes], tenant_id: UUID, size: int) -> None:
-    wait_until(lambda: process.poll() is not None or len(places_of(tenant_id)) >= size, "events are numbered", 60)
+    wait_until(lambda: process.poll() is not None or size_of(tenant_id) >= size, "events are numbered", 60)
     assert process.poll() is None, "the sequencer ended by itself"
 
 
 def test_sequencer_that_is_killed_again_and_again_numbers_everything_once(world: World) -> None:
-    chance, size = random.Random(7), len(places_of(world.tenant_id))
-    with Writers([world.tenant_id], 3, 100_000) as writers:
+    chance, size = random.Random(7), size_of(world.tenant_id)
+    with Writers([world.tenant_id], 3, 100_000, slowness=1.0) as writers:
         try:
             for _ in range(5):
                 process = _process()
-                _wait_for_growth(process, world.tenant_id, size + chance.randrange(1, 60))
+                _wait_for_growth(process, world.tenant_id, size + chance.randrange(1, 40))
                 process.send_signal(signal.SIGKILL)
                 process.wait(20)
-                size = len(places_of(world.tenant_id))
+                size = size_of(world.tenant_id)
         finally:
             writers.stop()
     sequence_all()
