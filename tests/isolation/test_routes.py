@@ -18,6 +18,7 @@ from pydicom.uid import generate_uid
 
 from analysed import Loaded, Result, analyse, load_study
 from audit_trail import Trail
+from decisions import patient_tables, undecided
 from gantry.access.public import create_team
 from gantry.agreements.public import (
     Step,
@@ -31,6 +32,7 @@ from gantry.agreements.public import (
 from gantry.audit.public import Kind, kind_of
 from gantry.config import audit_coverage as coverage
 from gantry.dicomweb.app import ROUTES
+from gantry.foundation.guard import guarding
 from gantry.foundation.scope import tenant_scope, unit_of_work
 from gantry.identity.models import User
 from gantry.kernel.clock import SYSTEM_CLOCK
@@ -735,7 +737,9 @@ def test_role_decides_on_own_data(home: Place, trail: Trail, come: Any, method: 
     names = home.names() | (row.fresh(home) if row.fresh else {})
     declared = declared_actions(method, path)
     before = trail.count(role=role, actions=declared)
-    answer = call(come(home, role), method, path, names)
+    with guarding(patient_tables()) as guard:
+        answer = call(come(home, role), method, path, names)
+    assert undecided(guard) == [], "touched without asking the gate"
     after = trail.count(role=role, actions=declared)
     if row.fresh:
         home.refer()  # for those who come after: granting again gives the one that stands

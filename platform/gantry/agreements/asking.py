@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -87,7 +88,8 @@ def explain(
         There is no such version.
     """
     require_permission(actor, AdminPermission.AGREEMENT_MANAGE)
-    terms = load_terms(clock=clock) if agreement_id is None else _suppose(agreement_id, clock)
+    now = clock.now()
+    terms = load_terms(clock=clock) if agreement_id is None else _suppose(agreement_id, now)
     asker = Actor(
         kind=ActorKind.SYSTEM if question.role is Role.SYSTEM else ActorKind.PERSON,
         id=ActorId(uuid4()),
@@ -108,14 +110,12 @@ def explain(
         has_legal_hold=question.has_legal_hold,
         processor=question.processor,
     )
-
-    at = clock.now()
     decision = judge(
-        terms, at=at, actor=asker, activity=question.activity, subject=subject, purpose=question.purpose,
+        terms, at=now, actor=asker, activity=question.activity, subject=subject, purpose=question.purpose,
         region=settings.REGION,
     )  # fmt: skip
     objections = list_objections(
-        terms, at=at, actor=asker, activity=question.activity, subject=subject, purpose=question.purpose,
+        terms, at=now, actor=asker, activity=question.activity, subject=subject, purpose=question.purpose,
         region=settings.REGION,
     )  # fmt: skip
     version = terms.version if terms else ""
@@ -140,7 +140,7 @@ def compare_versions(
     before, after = _row(before_id), _row(after_id)
     changes = diff_contents(content_from_json(before.content), content_from_json(after.content))
     now = clock.now()
-    shifts = list_shifts(_suppose(before_id, clock), _suppose(after_id, clock), at=now, region=settings.REGION)
+    shifts = list_shifts(_suppose(before_id, now), _suppose(after_id, now), at=now, region=settings.REGION)
     return changes, shifts
 
 
@@ -149,7 +149,7 @@ def what_would_change(*, actor: Actor, agreement_id: AgreementId, clock: Clock =
     """Return which acts would be decided otherwise if a version were in force, against what binds now."""
     require_permission(actor, AdminPermission.AGREEMENT_MANAGE)
     now = clock.now()
-    return list_shifts(load_terms(clock=clock), _suppose(agreement_id, clock), at=now, region=settings.REGION)
+    return list_shifts(load_terms(clock=clock), _suppose(agreement_id, now), at=now, region=settings.REGION)
 
 
 def _row(agreement_id: AgreementId) -> Agreement:
@@ -159,6 +159,6 @@ def _row(agreement_id: AgreementId) -> Agreement:
     return row
 
 
-def _suppose(agreement_id: AgreementId, clock: Clock) -> Terms:
+def _suppose(agreement_id: AgreementId, now: datetime) -> Terms:
     row = _row(agreement_id)
-    return supposed_terms(content_from_json(row.content), row.version, clock.now())
+    return supposed_terms(content_from_json(row.content), row.version, now)

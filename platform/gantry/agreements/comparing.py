@@ -108,6 +108,8 @@ def list_shifts(before: Terms | None, after: Terms, *, at: datetime, region: str
             judge(terms, at=at, actor=actor, activity=activity, subject=subject, purpose=purpose, region=region)
             for terms in (before, after)
         )
+        if new.purpose is not purpose:
+            continue  # such a role, or by such a grant, one acts for a purpose of its own: it has its row
         if (old.allowed or new.allowed) and (old.allowed, old.clause) != (new.allowed, new.clause):
             shifts.append(Shift(role, activity, category, purpose, place, old, new))
     return shifts

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from gantry.agreements.domain import CURRENT, ENDED, Disposition, Status, Terms, judge, terms_from_json
 from gantry.agreements.models import Agreement
+from gantry.foundation.guard import note_decision
 from gantry.kernel.actor import Actor, Subject
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
 from gantry.kernel.decision import Decision, Refused
@@ -80,6 +81,7 @@ def decide(
     clock: Clock = SYSTEM_CLOCK,
 ) -> Decision:
     """Answer whether `actor` may do `activity` to `subject`; the actor's place is part of the actor."""
+    note_decision()
     return judge(
         load_terms(clock=clock),
         at=clock.now(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
@@ -82,6 +83,8 @@ def to_pdf(page: str) -> bytes:
     """
     try:
         import weasyprint
+
+        logging.getLogger("weasyprint.progress").setLevel(logging.WARNING)  # it tells of every page
     except OSError as error:
         raise NoPdfError(
             "The libraries that lay out PDF are not installed on this machine (Debian: libpango-1.0-0 "
@@ -121,7 +124,8 @@ h1 { font-size: 16pt; margin: 0 0 4pt } h2 { font-size: 11pt; margin: 14pt 0 4pt
 p { margin: 0 0 5pt } .state { text-align: right; text-transform: uppercase; letter-spacing: .1em; font-size: 8pt }
 table { border-collapse: collapse; width: 100%; margin: 4pt 0 8pt; font-size: 7.5pt } thead { display: table-header-group }
 th, td { border: .4pt solid #888; padding: 2pt 4pt; text-align: left; vertical-align: top; overflow-wrap: anywhere }
-th { background: #eee } tr { break-inside: avoid } .foot { margin-top: 10pt; font-size: 7.5pt; overflow-wrap: anywhere }
+th { background: #eee; overflow-wrap: normal; white-space: nowrap }
+tr { break-inside: avoid } .foot { margin-top: 10pt; font-size: 7.5pt; overflow-wrap: anywhere }
 .mark { position: fixed; top: 35%; left: 0; right: 0; text-align: center; font-size: 110pt; color: #00000012;
         text-transform: uppercase; transform: rotate(-30deg) }
 """

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from gantry.foundation.context import enter_context
+from gantry.foundation.guard import current_guard
 from gantry.kernel.actor import Actor
 from gantry.kernel.ids import TenantId
 
@@ -74,8 +75,10 @@ def unit_of_work() -> Iterator[TenantScope]:
     with transaction.atomic():
         enter_context(connection, settings.CONTEXT_KEY, tenant_id=scope.tenant_id, actor_id=scope.actor.id)
         connection.gantry_tenant_id = scope.tenant_id  # type: ignore[attr-defined]  # ours, read above
+        guard = current_guard()
         try:
-            yield scope
+            with guard.unit() if guard else contextlib.nullcontext():
+                yield scope
         finally:
             connection.gantry_tenant_id = None  # type: ignore[attr-defined]  # ours, read above
 
