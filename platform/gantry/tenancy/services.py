@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from gantry.audit.public import Entry, Kind, record
+from gantry.audit.public import Entry, Kind, Outcome, record, record_platform
 from gantry.foundation.scope import atomic_service, tenant_scope, unit_of_work
 from gantry.kernel.actor import Actor, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
@@ -130,6 +130,15 @@ def create_tenant(*, slug: str, name: str, networks: list[tuple[str, str]]) -> T
     with tenant_scope(actor), unit_of_work():
         Tenant.objects.bulk_create([Tenant(id=tenant_id, slug=slug, name=name, networks=networks)])
         record(actor=actor, entry=Entry(kind=Kind.CONFIGURATION, action="tenant.created", detail={"slug": slug}))
+        # An act of the operator: it stands in the platform's log, too.
+        record_platform(
+            kind=Kind.CONFIGURATION,
+            action="tenant.created",
+            outcome=Outcome.SUCCESS,
+            user_id=None,
+            correlation_id="",
+            detail={"tenant": str(tenant_id)},
+        )
     return tenant_id
 
 
