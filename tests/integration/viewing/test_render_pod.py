@@ -56,17 +56,19 @@ def site(database: None) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def pod(site: str) -> Iterator[Pod]:
     key = Ed25519PrivateKey.from_private_bytes(settings.RENDER_TICKET_KEY).public_key().public_bytes_raw().hex()
-    with RenderPeer() as peer:
-        peer.objects = environment().objects_directory
-        with peer.start_pod(
+    with (
+        RenderPeer() as peer,
+        peer.start_pod(
             control_url=site,
             pod_key=settings.RENDER_POD_KEYS[""],
             ticket_public_key=key,
             pod_name="pod-real",
+            GANTRY_OBJECTS__DIRECTORY=str(environment().objects_directory),
             GANTRY_TELEMETRY__EXPORTER="console",
             OTEL_BSP_SCHEDULE_DELAY="50",
-        ) as pod:
-            yield pod
+        ) as pod,
+    ):
+        yield pod
 
 
 @dataclass(frozen=True)
