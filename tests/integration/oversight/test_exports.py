@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -16,7 +17,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from analysed import Loaded, load_study
-from gantry.audit.domain import Kind
+from gantry.audit.domain import Kind, Outcome
 from gantry.audit.projections.atna import check_message
 from gantry.audit.projections.balp import check
 from gantry.foundation.scope import tenant_scope, unit_of_work
@@ -296,3 +297,26 @@ def test_export_of_nobody_is_absent(world: World) -> None:
 
     with world.acting(Role.COMPLIANCE) as actor, pytest.raises(NotFoundError):
         ask(actor)
+
+
+def test_search_is_in_the_bundle_as_it_was_sent(world: World) -> None:
+    assert by_token(world, Role.RADIOLOGIST).get("/dicomweb/studies?PatientName=Geheim*").status_code == 200
+    archive = zipfile.ZipFile(io.BytesIO(fetch(world, write(world, recent(kinds=frozenset({Kind.QUERY}))))))
+    queries = [
+        base64.b64decode(entity["query"])
+        for line in archive.read("fhir/audit-events.ndjson").splitlines()
+        for entity in json.loads(line)["entity"]
+        if "query" in entity
+    ]
+    assert f"GET /t/{world.slug}/dicomweb/studies?PatientName=Geheim*".encode() in queries
+    assert b"Geheim" not in archive.read("events/events.jsonl")
+
+
+def test_query_survives_its_row() -> None:
+    now = SYSTEM_CLOCK.now()
+    query = ExportQuery(
+        since=now, until=now + timedelta(days=1), patient=uuid4(), actor_id=uuid4(), role="surgeon", study_id=uuid4(),
+        activity="view", purpose="BTG", address="10.0.0.1", kinds=frozenset({Kind.QUERY}), actions=frozenset({"study.opened"}),
+        outcomes=frozenset({Outcome.REFUSED}),
+    )  # fmt: skip
+    assert ExportQuery.from_json(json.loads(json.dumps(query.to_json()))) == query

@@ -11,7 +11,6 @@ from gantry.foundation.scope import unit_of_work
 from gantry.kernel.actor import SYSTEM_ACTOR_ID
 from gantry.studies.public import list_names, list_patient_identities, list_study_uids
 from gantry.tenancy.public import list_account_names, list_institution_names
-from gantry.vault.public import KeyDestroyedError
 
 #: More than this many of a kind are forgotten again, so that memory stays bounded.
 _KEPT: Final = 20_000
@@ -64,18 +63,7 @@ class Joiner:
         return {one: value for one in wanted if (value := known[one]) is not None}
 
     def _verbatim(self, events: Sequence[LedgerEvent]) -> dict[UUID, bytes]:
-        if self._ledger is None:
-            return {}
-        found = {}
-        for event in events:
-            if event.sealed_sha256:
-                try:
-                    content = self._ledger.verbatim(event)
-                except KeyDestroyedError:
-                    continue
-                if content is not None:
-                    found[event.id] = content
-        return found
+        return {} if self._ledger is None else self._ledger.verbatims(events)
 
 
 def _actors(events: Sequence[LedgerEvent]) -> set[UUID]:
