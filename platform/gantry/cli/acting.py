@@ -39,6 +39,8 @@ def acting(tenant: str, member: str = "") -> Iterator[Actor]:
 
     Errors of ours end the command with their sentence; a refusal is recorded first.
     """
+    from django.db import DatabaseError
+
     from gantry.foundation.boundary import record_refusal
     from gantry.foundation.scope import tenant_scope
     from gantry.kernel.decision import Refused
@@ -55,6 +57,8 @@ def acting(tenant: str, member: str = "") -> Iterator[Actor]:
         raise fail("There is no such thing in this tenant.") from None
     except GantryError as error:
         raise fail(str(error)) from None
+    except DatabaseError:
+        raise fail("The database does not answer. Is the stack running?") from None
 
 
 def _operator(tenant: str) -> Actor:
