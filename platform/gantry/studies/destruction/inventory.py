@@ -26,6 +26,7 @@ from gantry.vault.public import StoredRef
 CATEGORIES: Final = {
     "studies.Patient": "patients",
     "studies.Study": "studies",
+    "studies.StudyTerm": "search terms",
     "studies.Series": "series",
     "studies.Instance": "originals",
     "studies.SeriesPack": "volume packs",
