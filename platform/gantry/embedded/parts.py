@@ -369,6 +369,8 @@ PARTS: tuple[Part, ...] = (
     Part(
         name="render",
         title="Rendering",
+        # It lets in pages of the site's own address alone, and that is settled only when the site has its port.
+        after=("web",),
         absent=_is_render_there,
         prepare=_prepare_render,
         launch=_launch_render,
