@@ -870,8 +870,10 @@ def test_socket_opens_streams_by_role(home: Place, other: Place, lapsed: Place, 
     home.names()  # the referral that a referring physician needs
     socket = Socket(home.world.slug, sign_in(home.world.users[role]))
     assert socket.is_accepted()
-    answers = {name: socket.subscribe(name) for name in ("worklist", own, foreign, absent, "nonsense", "study:x")}
-    socket.close()
+    with guarding(patient_tables()) as guard:
+        answers = {name: socket.subscribe(name) for name in ("worklist", own, foreign, absent, "nonsense", "study:x")}
+        socket.close()
+    assert undecided(guard) == [], "touched without asking the gate"
     expected = "subscribed" if role in CLINICAL else "error"
     assert [answers[name]["type"] for name in ("worklist", own)] == [expected] * 2
     unknown = {name: {**answers[name], "stream": ""} for name in (foreign, absent, "nonsense", "study:x")}

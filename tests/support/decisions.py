@@ -23,6 +23,7 @@ MAY_TOUCH: dict[str, str] = {
     "studies.granting.emergency.end_emergency": "as above; ends what stands on it",
     "studies.naming.list_patient_identities": "names in a reading of the audit trail, whose reading is itself recorded",
     # The platform's clocks: ids alone, and what they start asks the gate itself.
+    "studies.transfers.end_transfer": "records how a transfer ended whose beginning was decided, and of whose study",
     "studies.packs._end": "notes why a pack was not made, or that it is; the images were opened by a decision before",
     "studies.services._complete_or_postpone": "puts a study off whose completion the gate refused",
 }
