@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 from gantry.embedded.environment import hidden_parts
 from reader import PATIENCE_MS, Reader
 from stack import WholeStack, shared_stack
+from viewer_hands import Oddities, Scans, send_oddities, send_scans
 
 _FLAGS = (
     "--no-sandbox",
@@ -82,3 +83,15 @@ def sit_down(chromium: Browser, stack: WholeStack) -> Iterator[Callable[..., Rea
     yield begin
     for reader in readers:
         reader.leave()
+
+
+@pytest.fixture(scope="session")
+def scans(stack: WholeStack) -> Scans:
+    """A patient whose series are looked at side by side."""
+    return send_scans(stack)
+
+
+@pytest.fixture(scope="session")
+def oddities(stack: WholeStack) -> Oddities:
+    """A patient whose series are no volumes."""
+    return send_oddities(stack)

@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
 import pytest
-from playwright.sync_api import Locator, expect
-from pydicom.uid import generate_uid
+from playwright.sync_api import expect
 
-from phantom_files import PhantomStudy, make_study
 from reader import LONG_MS, Reader
-from site_user import Site
-from stack import WholeStack
+from viewer_hands import EVERY, SLICES, Scans, active, cells, choose_layout, lay_out, open_volume_layout, places
 
 pytestmark = pytest.mark.browser
 
-SLICES, EVERY = 12, 3
 GRIDS = [f"{rows}x{columns}" for rows in (1, 2, 3) for columns in (1, 2, 3)]
 SitDown = Callable[..., Reader]
-
-
-def _again(files: tuple[bytes, ...], number: int, frame_of_reference_uid: str | None = None) -> list[bytes]:
-    """Return the files as another series of the study, in another frame of reference where one is given."""
-    series_uid, written = generate_uid(), []
-    for file in files:
-        dataset = pydicom.dcmread(io.BytesIO(file))
-        dataset.SeriesInstanceUID, dataset.SeriesNumber = series_uid, number
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        if frame_of_reference_uid is not None:
-            dataset.FrameOfReferenceUID = frame_of_reference_uid
-        buffer = io.BytesIO()
-        dataset.save_as(buffer)
-        written.append(buffer.getvalue())
-    return written
-
-
-@dataclass(frozen=True)
-class Scans:
-    """A patient with a thin series, a thick one at the same places, and one of another frame of reference."""
-
-    patient_id: str
-
-
-@pytest.fixture(scope="session")
-def scans(stack: WholeStack) -> Scans:
-    site, thin = Site(stack), make_study(SLICES)
-    files = (*thin.files, *_again(thin.files[1::EVERY], 2), *_again(thin.files, 3, generate_uid()))
-    study_id = site.send(PhantomStudy(thin.study_uid, thin.patient_id, files))
-    site.wait_for(study_id, lambda state, _: state == "done", "the end of the analyses", LONG_MS / 1000)
-    return Scans(thin.patient_id)
 
 
 @pytest.fixture
@@ -62,44 +24,6 @@ def reader(sit_down: SitDown, scans: Scans) -> Reader:
     seated = sit_down("radiologist")
     seated.open_study(scans.patient_id)
     return seated
-
-
-def cells(reader: Reader) -> Locator:
-    return reader.page.get_by_test_id("cell")
-
-
-def choose_layout(reader: Reader, name: str) -> None:
-    """Choose a layout as a reader does."""
-    reader.page.keyboard.press("g")
-    reader.page.get_by_test_id(f"layout-{name}").click()
-
-
-def places(reader: Reader) -> list[int]:
-    """Return the index of each cell's slice."""
-    found: list[int] = cells(reader).evaluate_all("cells => cells.map((cell) => Number(cell.dataset.index))")
-    return found
-
-
-def active(reader: Reader) -> int:
-    return int(reader.page.locator("[data-testid=cell][aria-current=true]").get_attribute("data-cell") or -1)
-
-
-def lay_out(reader: Reader, name: str) -> None:
-    """Choose a grid, with the thin series first, then the thick one, then the one of another frame of reference."""
-    choose_layout(reader, name)
-    expect(reader.page.get_by_test_id("viewport")).to_have_count(3)
-    for at in range(3):
-        reader.page.get_by_test_id("series").nth(at).click()
-        reader.page.keyboard.press("ArrowRight")
-    while active(reader) > 0:
-        reader.page.keyboard.press("ArrowLeft")
-
-
-def open_volume_layout(reader: Reader, name: str) -> None:
-    """Choose MPR or 3D, or skip where no render service runs here."""
-    if "Rendering" in reader.stack.fallbacks:
-        pytest.skip(f"No render service: {reader.stack.fallbacks['Rendering']}")
-    choose_layout(reader, name)
 
 
 @pytest.mark.parametrize("name", GRIDS)
