@@ -133,7 +133,8 @@ def _open(actor: Actor, sought: Sought, reason_code: EmergencyReason, reason: st
         existing and existing.kind is GrantKind.BREAK_GLASS
     ):
         raise EmergencyNotNeededError
-    ends = clock.now() + timedelta(minutes=settings.EMERGENCY_MINUTES)
+    now = clock.now()
+    ends = now + timedelta(minutes=settings.EMERGENCY_MINUTES)
     grant(
         PatientGrant, actor=actor, user_id=actor.user_id, target=study.patient, codename=SEE_PATIENT, until=ends,
         reason=reason_code, clock=clock, kind=GrantKind.BREAK_GLASS,
@@ -144,7 +145,7 @@ def _open(actor: Actor, sought: Sought, reason_code: EmergencyReason, reason: st
         role=actor.role,
         reason_code=reason_code,
         reason=reason,
-        opened_at=clock.now(),
+        opened_at=now,
         expires_at=ends,
     )
     detail = {"emergency_id": str(row.pk), "reason_code": reason_code, "until": ends.isoformat()}
