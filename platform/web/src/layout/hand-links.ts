@@ -3,12 +3,35 @@ import type { Series } from "../api/types";
 import { slicesOf } from "../transport/stack";
 import { dot, type Plane, scale } from "../viewport/lps";
 import { planeOf } from "../viewport/slice-plane";
+import type { Cell } from "./cells";
 import { areParallel, type Found, normalOf, shareFrame, sliceAt } from "./planes";
 
 /** A slice that is looked at. */
 export interface Seen {
   series: Series;
   index: number;
+}
+
+/** Another cell that the active one may be linked with. */
+export interface HandOffer {
+  at: number;
+  name: string;
+  isLinked: boolean;
+  /** Why it cannot be; empty where it can. */
+  refusal: string;
+}
+
+/** A cell that one is linked with, and by how much deeper it is shown there. */
+export interface HandOffset {
+  at: number;
+  offsetMm: number;
+}
+
+/** The cells as they are now. */
+interface Stage {
+  readonly cells: readonly Cell[];
+  readonly active: number;
+  seriesOf(cell: Cell): Series | null;
 }
 
 interface HandLink {
@@ -21,6 +44,12 @@ interface HandLink {
 
 /** What positions of a series mean anything in: its frame of reference, or itself where it names none. */
 const spaceOf = (series: Series): string => series.frame_of_reference_uid || series.series_instance_uid;
+
+function seenAt(stage: Stage, at: number): Seen | null {
+  const cell = stage.cells[at];
+  const series = cell?.mode === "stack" ? stage.seriesOf(cell) : null;
+  return cell && series ? { series, index: cell.index } : null;
+}
 
 /** They live as long as the page: what a reader judged by eye is not kept for the next one. */
 export class HandLinks {
@@ -54,6 +83,29 @@ export class HandLinks {
   offsetOf(one: Series, other: Series): number | null {
     const link = this.#between(one, other);
     return link && this.#offset(link, one);
+  }
+
+  /** The stacks of other frames of reference on the stage. */
+  offers(stage: Stage): HandOffer[] {
+    const one = seenAt(stage, stage.active);
+    if (!one) return [];
+    return stage.cells.flatMap((_, at) => {
+      const other = seenAt(stage, at);
+      if (!other || spaceOf(other.series) === spaceOf(one.series)) return [];
+      const { series } = other;
+      const isLinked = this.offsetOf(one.series, series) !== null;
+      const name = series.series_description || series.modality;
+      return [{ at, name, isLinked, refusal: this.refusal(one, other) }];
+    });
+  }
+
+  offsets(stage: Stage, at: number): HandOffset[] {
+    const one = seenAt(stage, at);
+    return stage.cells.flatMap((_, index) => {
+      const other = seenAt(stage, index);
+      const offsetMm = one && other ? this.offsetOf(one.series, other.series) : null;
+      return offsetMm === null ? [] : [{ at: index, offsetMm }];
+    });
   }
 
   /** The slice of `target` that goes with one of `source`, by the link between the two. */

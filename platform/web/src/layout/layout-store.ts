@@ -14,7 +14,7 @@ import type { Tool, ViewportMode } from "../viewport/modes";
 import { isVolume } from "../viewport/presets";
 import { planeOf } from "../viewport/slice-plane";
 import { type Cell, EMPTY, flipCell, isPlane, openedCell, type Place, resetCell, rotateCell } from "./cells";
-import { HandLinks } from "./hand-links";
+import { HandLinks, type HandOffer, type HandOffset } from "./hand-links";
 import { type Direction, type Layout, layoutOf, neighbour } from "./layouts";
 import { type Found, linkedSlice, middleOf, normalOf, shareFrame, sliceAt } from "./planes";
 
@@ -33,15 +33,6 @@ export type Link = keyof Links;
 export interface Memory {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
-}
-
-/** Another cell that the active one may be linked with by hand. */
-export interface HandOffer {
-  at: number;
-  name: string;
-  isLinked: boolean;
-  /** Why it cannot be; empty where it can. */
-  refusal: string;
 }
 
 const LAYOUT = "gantry.layout";
@@ -296,19 +287,7 @@ export class LayoutStore {
 
   /** The stacks of other frames of reference on the stage: a reader may say that they show the same place. */
   get handOffers(): HandOffer[] {
-    const { cell, series } = this;
-    if (!series || cell.mode !== "stack") return [];
-    return this.cells.flatMap((other, at) => {
-      const target = this.seriesOf(other);
-      if (at === this.active || !target || other.mode !== "stack" || target === series) return [];
-      if (shareFrame(series, target)) return [];
-      const isLinked = this.#hand.offsetOf(series, target) !== null;
-      const refusal = this.#hand.refusal(
-        { series, index: cell.index },
-        { series: target, index: other.index },
-      );
-      return [{ at, name: target.series_description || target.modality, isLinked, refusal }];
-    });
+    return this.#hand.offers(this);
   }
 
   /** Say that the active cell and another show the same place now, or take that back. */
@@ -326,15 +305,8 @@ export class LayoutStore {
   }
 
   /** With which cells one is linked by hand, and by how much deeper it is shown there. */
-  handLinksOf(at: number): { at: number; offsetMm: number }[] {
-    const cell = this.cells[at];
-    const series = cell && this.seriesOf(cell);
-    if (!series || cell.mode !== "stack" || !this.links.scroll) return [];
-    return this.cells.flatMap((other, index) => {
-      const target = this.seriesOf(other);
-      const offsetMm = target && other.mode === "stack" ? this.#hand.offsetOf(series, target) : null;
-      return offsetMm === null ? [] : [{ at: index, offsetMm }];
-    });
+  handLinksOf(at: number): HandOffset[] {
+    return this.links.scroll ? this.#hand.offsets(this, at) : [];
   }
 
   /** Whether the active cell's images are followed by another cell, or would be. */
