@@ -44,6 +44,7 @@ ROWS: Final = (
     ("Scrolling over 4G in Chromium", ("scroll_4g", "scroll_4g_p95", "scroll_4g_paced_p95", "scroll_4g_settled")),
     ("Turning the pelvis for 8 s in Chromium", ("drag", "drag_bytes")),
     ("20 sessions scrolling, 5 slices a second each", ("sessions", "sessions_worst", "sessions_memory")),
+    ("Restoring the demo data after a disaster", ("restore",)),
 )
 
 #: Why a bar is missed, as far as it was looked into; printed only while it is.
