@@ -38,8 +38,6 @@ TENANT_PLAN_LIFETIME: Final = timedelta(days=90)
 #: Scheduled destruction: how often it runs, and how seldom it may (KVKK by-law on erasure, art. 11).
 RUN_EVERY: Final = timedelta(days=30)
 RUN_AT_LEAST_EVERY: Final = timedelta(days=180)
-#: How long the deletion log is kept at least (the same by-law, art. 7).
-KEEP_LOG_FOR: Final = timedelta(days=3 * 366)
 
 
 @dataclass(frozen=True, slots=True)
