@@ -27,7 +27,7 @@ from render_peer import Client, PeerSeries, Pod, RenderPeer  # noqa: E402  # as 
 
 SESSIONS, PER_S, LASTS_S, WARM_S = 20, 5.0, 24.0, 3.0
 BAR_MS = 250.0
-MEMORY_BYTES = 320 << 20
+MEMORY_BYTES = 384 << 20
 SETS = {"ct-chest-lidc0314": (-600.0, 1500.0), "ct-pelvis-vhf": (300.0, 1500.0)}
 
 
