@@ -19,6 +19,8 @@ from gantry.kernel.decision import Refused
 from gantry.kernel.errors import InvalidInputError
 from gantry.kernel.vocabulary import MEMBER_ROLES, Role
 from gantry.oversight.exports.feeding import FeedCard, get_feed, list_feeds, send_next, set_feed, stop_feed
+from gantry.oversight.exports.syslog import Receiver as Target
+from gantry.oversight.exports.syslog import ReceiverError, send
 from ledger import sequence_all
 from site_client import by_token
 from syslog_receiver import Authority, Receiver, receiving
@@ -155,6 +157,16 @@ def test_we_prove_who_we_are_when_the_receiver_asks(world: World, authority: Aut
         feed_to(world, receiver, authority, certificate_pem=ours.certificate.decode(), private_key_pem=ours.key)
         assert send_all(world, clock=clock) == size(world)
     assert card(world).shows_certificate
+
+
+def test_late_refusal_is_never_taken_for_an_end(authority: Authority, tmp_path: Path) -> None:
+    """TLS 1.3 refuses a missing certificate after the client believes that it is in: whatever the timing, it is an error."""
+    with receiving(authority, tmp_path, asks_for_certificate=True) as receiver:
+        target = Target("127.0.0.1", receiver.port, authority.pem)
+        for _ in range(25):
+            with pytest.raises(ReceiverError):
+                send(target, [b"5 hello"] * 3)
+        assert receiver.messages == []
 
 
 def test_feed_is_idle_when_it_was_stopped(world: World, repository: Receiver, authority: Authority) -> None:

@@ -34,7 +34,9 @@ _KINDS: Final[Mapping[str, frozenset[Kind]]] = {
     "110101": frozenset({Kind.AUDIT_READ}),
     "rest": frozenset({Kind.ACCESSED, Kind.TRANSFERRED, Kind.QUERY, Kind.INFERENCE, Kind.REVIEW}),
 }
+#: As `outcome_code` says: a failure is 12 where security may have been broken, else 8.
 _OUTCOMES: Final = {"0": Outcome.SUCCESS, "4": Outcome.REFUSED, "8": Outcome.FAILURE, "12": Outcome.FAILURE}
+_KINDS_OF_FAILURE: Final = {"8": frozenset(Kind) - {Kind.SECURITY_ALERT}, "12": frozenset({Kind.SECURITY_ALERT})}
 
 
 class SearchError(GantryError):
@@ -149,7 +151,12 @@ def parse_search(parameters: Mapping[str, list[str]]) -> tuple[ExportQuery, int,
         elif name == "_after":
             after = _number(name, text)
         elif name in _PARSERS:
-            values |= _PARSERS[name](text)
+            found = _PARSERS[name](text)
+            if "kinds" in found and "kinds" in values:
+                found["kinds"] &= values["kinds"]
+                if not found["kinds"]:  # which would narrow nothing
+                    found["study_id"] = UUID(int=0)
+            values |= found
         else:
             raise SearchError(f"This server does not search by {name[:40]}.")
     return ExportQuery(since=since, until=until, **values), after, count
@@ -239,7 +246,8 @@ def _outcome_of(text: str) -> dict[str, Any]:
     _, value = _token(text)
     if value not in _OUTCOMES:
         raise SearchError("An outcome is 0, 4, 8 or 12.")
-    return {"outcomes": frozenset({_OUTCOMES[value]})}
+    kinds = {"kinds": _KINDS_OF_FAILURE[value]} if value in _KINDS_OF_FAILURE else {}
+    return {"outcomes": frozenset({_OUTCOMES[value]}), **kinds}
 
 
 def _one_of(name: str, known: Iterable[str], text: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
@@ -54,7 +55,8 @@ def send(receiver: Receiver, frames: Iterable[bytes], *, timeout_s: float = 20.0
 
     RFC 5425 knows no acknowledgement. The nearest is that the receiver answers our close_notify, which TLS delivers
     after everything before it: so what returns without an error was read by the receiver's TLS, and what raises is to
-    be sent again.
+    be sent again. `SSLSocket.unwrap` cannot be asked for this: OpenSSL takes a fatal alert, such as TLS 1.3's late "no
+    certificate", for an answer to the close.
 
     Raises
     ------
@@ -62,17 +64,68 @@ def send(receiver: Receiver, frames: Iterable[bytes], *, timeout_s: float = 20.0
     """
     try:
         context = _context(receiver)
-        with (
-            socket.create_connection((receiver.host, receiver.port), timeout=timeout_s) as plain,
-            context.wrap_socket(plain, server_hostname=receiver.host) as secured,
-        ):
+        with socket.create_connection((receiver.host, receiver.port), timeout=timeout_s) as plain:
+            channel = _Channel(plain, context, receiver.host)
             for frame in frames:
-                secured.sendall(frame)
-            secured.unwrap()
+                channel.send(frame)
+            channel.close()
     except ssl.SSLCertVerificationError as error:
         raise ReceiverError(f"The receiver's certificate was refused: {error.verify_message}.") from error
     except (OSError, ValueError) as error:
         raise ReceiverError(f"The receiver could not be reached ({type(error).__name__}).") from error
+
+
+class _Channel:
+    """TLS over a connected socket, whose incoming bytes are looked at only when we say so."""
+
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        self._plain = plain
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._receive()
+            else:
+                break
+        self._flush()
+
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        self._tls.write(data)
+        self._flush()
+
+    def close(self) -> None:
+        """Say that nothing more comes, and wait until the other side says the same; anything else raises."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while self._tls.read(65536):  # what was said before, such as session tickets, or an alert
+                pass
+            raise ConnectionError("closed before it was told of the end")
+        # Nothing is left to be read, so this only writes our close_notify.
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self._tls.unwrap()
+        self._flush()
+        while True:
+            self._receive()
+            try:
+                if not self._tls.read(65536):
+                    return
+            except ssl.SSLZeroReturnError:
+                return
+            except ssl.SSLWantReadError:
+                continue
+
+    def _flush(self) -> None:
+        if data := self._outgoing.read():
+            self._plain.sendall(data)
+
+    def _receive(self) -> None:
+        data = self._plain.recv(65536)
+        if not data:
+            raise ConnectionError("closed without a word")
+        self._incoming.write(data)
 
 
 def check_certificates(receiver: Receiver) -> None:
