@@ -7,6 +7,7 @@ statement that the commonest requests made is explained: none may read a table o
 from __future__ import annotations
 
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -190,6 +191,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def main() -> int:
     """Fill, ask in turn, explain, write the results."""
     load_before = os.getloadavg()[0]
+    logging.disable(logging.INFO)
     import conftest
 
     conftest._configure_environment()

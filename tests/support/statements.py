@@ -58,7 +58,7 @@ def _requests(world: World) -> list[Callable[[], Any]]:
 
     def series() -> None:
         with world.acting(Role.RADIOLOGIST) as actor:
-            search_series(actor=actor, wanted=SeriesFilter(study_instance_uid=generate_uid()))
+            search_series(actor=actor, wanted=SeriesFilter(study_instance_uid=generate_uid()), offset=0, limit=25)
 
     def qido(**patterns: str) -> Callable[[], Any]:
         def call() -> None:

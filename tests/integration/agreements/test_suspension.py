@@ -17,6 +17,7 @@ from analysed import claim, complete, deploy, load_study, select
 from ct_files import make_ct, to_files
 from gantry.agreements.public import Step, SubProcessor, advance_agreement, amend_agreement, edit_agreement
 from gantry.agreements.public import content_from_json as read_content
+from gantry.analyses.domain import Stage
 from gantry.analyses.models import Analysis
 from gantry.analyses.services import claim_analysis, report_progress, start_analysis
 from gantry.dicomweb import watching
@@ -165,7 +166,7 @@ def test_running_analysis_stops_at_its_next_sign_of_life(world: World) -> None:
 
     def report() -> None:
         with tenant_scope(world.system):
-            report_progress(analysis_id=work.analysis.pk, claim=work.claim, stage=work.analysis.stage, progress=0.5)
+            report_progress(analysis_id=work.analysis.pk, claim=work.claim, stage=Stage.INFER, progress=0.5)
 
     report()
     _suspend(world)

