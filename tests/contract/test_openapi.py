@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def _addresses() -> set[str]:
     for pattern in api.urlpatterns:
         # Server-Sent Events are no REST view and told in prose; an address for what is not there is none.
         if isinstance(pattern, URLPattern) and hasattr(pattern.callback, "view_class"):
-            route = str(pattern.pattern).replace("<uuid:", "{").replace(">", "}")
+            route = re.sub(r"<\w+:(\w+)>", r"{\1}", str(pattern.pattern))
             found.add(f"/t/{{tenant}}/api/v1/{route}")
     return found
 
