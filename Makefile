@@ -29,7 +29,7 @@ check: ## Lint, types and contracts, Python and TypeScript
 	echo "· npm run check"; $(BOOTSTRAP) npm run check || failed=1; test -z "$$failed"
 
 # What is alone first, then what needs a stack and a browser; a bench says what it lacks and leaves that out.
-BENCHES = vault parse audit_append audit_verify audit_export render_engine volume_load render_slice sessions stow_ingest study_to_findings render_proxied drag scroll restore revocation worklist foreign_absent pool_torture no_effect_without_event
+BENCHES = vault parse audit_append audit_verify audit_export render_engine volume_load render_slice sessions stow_ingest study_to_findings render_proxied drag scroll restore revocation worklist who_saw foreign_absent pool_torture no_effect_without_event
 bench: ## Run the benchmarks (NAME=… for one)
 	@$(BOOTSTRAP) dev
 	@failed=; for name in $(or $(NAME),$(BENCHES)); do \
