@@ -9,6 +9,8 @@ from gantry.foundation.guard import Guard, Undecided
 #: Every table of these parts holds patients' data, unless it is listed below.
 _PARTS = ("studies", "analyses")
 _WITHOUT = {
+    "studies_erasure": "what was or is to be erased: ids, counts and dates, for who manages retention",
+    "studies_legalhold": "what must be kept and why: ids and an officer's reason, for who manages retention",
     "studies_retentionrun": "counts of what a run erased",
 }
 

@@ -112,7 +112,8 @@ def _record_shown(
     }
     digest = hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
     record_access(
-        actor=actor, action="ai_results.shown" if shown else "analysis.read", decision=decision, subject=subject, study_id=study.pk,
+        actor=actor, action="ai_results.shown" if shown else "analysis.read",
+        decision=decision, subject=subject, study_id=study.pk,
         detail={"analyses": ",".join(sorted(shown)), "findings": str(sum(len(one.findings) for one in opened))},
         distinct=digest if shown else "", clock=clock,
     )  # fmt: skip

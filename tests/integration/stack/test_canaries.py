@@ -70,6 +70,12 @@ def listening(site: Site) -> Iterator[Listening]:
         client.event_hooks["response"].remove(heard)
 
 
+@pytest.fixture
+def site(stack: WholeStack) -> Site:
+    """A site of its own tenant: others look for their studies on the first page of theirs."""
+    return Site(stack, tenant="south")
+
+
 def test_identifiers_stay_with_those_who_may_see_them(
     stack: WholeStack, site: Site, canaries: Canaries, listening: Listening
 ) -> None:

@@ -25,7 +25,7 @@ from gantry.foundation.documents import to_pdf
 from gantry.foundation.web.input import PageQuery, StrictSerializer, page_of, validated
 from gantry.identity.public import confirm_identity
 from gantry.kernel.clock import SYSTEM_CLOCK
-from gantry.kernel.errors import InvalidInputError
+from gantry.kernel.errors import InvalidInputError, NotFoundError
 from gantry.kernel.ids import AgreementId
 from gantry.kernel.vocabulary import Activity, DataCategory, GrantKind, Place, Purpose, Role
 from gantry.tenancy.public import TenantAPIView
@@ -249,7 +249,9 @@ class SignedPaperView(TenantAPIView):
     @extend_schema(operation_id="get_signed_paper", responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def get(self, request: Request, tenant: str, agreement_id: UUID, side: str) -> HttpResponse:
         """Download a signed paper as it was uploaded; a browser is told not to show it."""
-        wanted = Side(side) if side in set(Side) else Side.CONTROLLER
+        if side not in set(Side):
+            raise NotFoundError
+        wanted = Side(side)
         data = services.open_paper(actor=self.actor, agreement_id=AgreementId(agreement_id), side=wanted)
         return _download(data, "application/pdf", f"signed-{wanted.value}.pdf")
 

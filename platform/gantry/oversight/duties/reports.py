@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from gantry.agreements.public import require
 from gantry.foundation.documents import Block, Heading, Paragraph
 from gantry.foundation.scope import atomic_service
-from gantry.kernel.actor import Actor
+from gantry.kernel.actor import Actor, Subject, system_actor
 from gantry.kernel.clock import SYSTEM_CLOCK, Clock
+from gantry.kernel.vocabulary import Activity, DataCategory, Purpose
 from gantry.oversight.duties.disclosures import open_disclosures, write_disclosures, write_report
 from gantry.oversight.duties.domain import RequestKind
 from gantry.oversight.duties.errors import IllegalDutyStepError, NoPatientError
@@ -26,6 +28,7 @@ def open_report(*, actor: Actor, request_id: UUID, clock: Clock = SYSTEM_CLOCK) 
     IllegalDutyStepError
         It asks for something else, or was closed without an answer.
     """
+    _ask_gate(actor, clock)
     card = get_request(actor=actor, request_id=request_id)
     row = card.row
     if row.patient_id is None or row.pseudonym is None:
@@ -46,6 +49,18 @@ def open_report(*, actor: Actor, request_id: UUID, clock: Clock = SYSTEM_CLOCK) 
         ),
         *write_disclosures(report),
     ]
+
+
+@atomic_service
+def _ask_gate(actor: Actor, clock: Clock) -> None:
+    """Ask about nobody in particular first: without an agreement, what is there and what is not get the same answer."""
+    require(
+        actor=system_actor(actor.tenant_id, correlation_id=actor.correlation_id),
+        activity=Activity.EXPORT,
+        subject=Subject(actor.tenant_id, DataCategory.IDENTIFYING_METADATA),
+        purpose=Purpose.PATIENT_REQUEST,
+        clock=clock,
+    )
 
 
 @atomic_service
