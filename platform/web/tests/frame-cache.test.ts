@@ -79,3 +79,15 @@ test("covers_allows_for_half_a_pixel", () => {
   expect(covers([0, 0, 10, 10], [0.4, 0, 10, 10])).toBe(true);
   expect(covers([0, 0, 10, 10], [1, 0, 10, 10])).toBe(false);
 });
+
+test("a_picture_that_a_screen_waits_for_is_not_closed_before_it_is_shown", async () => {
+  const cache = make(1 << 20, 512 * 512 * 4);
+  const one = cache.keep(frame({ seq: 1, stateId: 1, place: 1 }), stackState(1));
+  const other = cache.keep(frame({ seq: 2, stateId: 1, place: 2 }), stackState(2));
+  cache.pin(one);
+  closed.length = 0;
+  const [shown] = await Promise.all([cache.bitmap(one), cache.bitmap(other)]);
+  expect(closed).toEqual([]);
+  cache.unpin(one);
+  expect(closed).toEqual([shown?.width]);
+});

@@ -213,14 +213,16 @@ export class StreamView {
   }
 
   async #show(held: Held, stateId: number, isHit: boolean, seq: number | null): Promise<void> {
+    // Held on to from here: it must not leave the cache, and be closed, between its decoding and its showing.
+    this.#host.cache.pin(held);
     const bitmap = this.#host.cache.ready(held) ?? (await this.#host.cache.bitmap(held));
     const isLate = this.#shown !== null && (stateId < this.#shown.stateId || this.#isWorse(held, stateId));
     if (!bitmap || isLate || this.#isClosed) {
+      this.#host.cache.unpin(held);
       if (seq !== null) this.#host.acknowledge(seq, "dropped");
       return;
     }
     this.#skip();
-    this.#host.cache.pin(held);
     if (this.#shown) this.#host.cache.unpin(this.#shown);
     const askedAt = this.#states.get(stateId)?.askedAt ?? 0;
     this.#shown = { ...held, bitmap, stateId, askedAt, isHit };

@@ -212,7 +212,8 @@ export class VolumeScene extends StreamScene implements Scene {
   draw(picture: CanvasRenderingContext2D, overlay: CanvasRenderingContext2D, ratio: number): Shown | null {
     const shown = this.view?.shown;
     const { size } = this.host;
-    if (shown?.state.kind !== "volume") return null;
+    // Without a width: closed meanwhile, with the series that it is of.
+    if (shown?.state.kind !== "volume" || shown.bitmap.width === 0) return null;
     const [width, height] = shown.state.size;
     // The element may have changed its shape since: then the picture keeps its own.
     const fit = Math.min(size.width / width, size.height / height) * ratio;
