@@ -124,7 +124,7 @@ def test_the_volume_is_cut_off_when_a_handle_of_the_crop_box_is_moved(reader: Re
     page.get_by_test_id("mode-menu").click()
     page.get_by_test_id("mode-volume").click()
     viewport = settled(reader)
-    whole = viewport.evaluate(_SUM)
+    whole, picture = viewport.evaluate(_BRIGHTNESS), viewport.evaluate(_SUM)
     crop = page.locator("gantry-toolbar [data-command=crop]")
     crop.click()
     reader.until(lambda: len(viewport.evaluate(_HANDLES)) >= 4, "the handles")
@@ -140,12 +140,13 @@ def test_the_volume_is_cut_off_when_a_handle_of_the_crop_box_is_moved(reader: Re
     assert low[0] > 100
     assert low[1:] == [0, 0]
     settled(reader)
-    reader.until(lambda: viewport.evaluate(_SUM) != whole, "half of it")
+    reader.until(lambda: viewport.evaluate(_SUM) != picture, "half of it")
     page.screenshot(path=pictures / "crop.png")
     crop.click()
     reader.until(lambda: viewport.evaluate("one => one.crop") is None, "the whole again")
     settled(reader)
-    reader.until(lambda: viewport.evaluate(_SUM) == whole, "the same picture as before")
+    # Two pictures of the same scene are alike, not equal: how small they are packed follows the link.
+    reader.until(lambda: abs(viewport.evaluate(_BRIGHTNESS) - whole) < 0.03 * whole, "the same picture as before")
 
 
 def zooms(reader: Reader) -> list[float]:

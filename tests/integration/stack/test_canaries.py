@@ -73,7 +73,7 @@ def listening(site: Site) -> Iterator[Listening]:
 @pytest.fixture
 def site(stack: WholeStack) -> Site:
     """A site of its own tenant: others look for their studies on the first page of theirs."""
-    return Site(stack, tenant="south")
+    return Site(stack, tenant="west")
 
 
 def test_identifiers_stay_with_those_who_may_see_them(
