@@ -6,13 +6,9 @@ other. That is the property under test, used as the fixture.
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
-import secrets
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,57 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
-_state = tempfile.TemporaryDirectory(prefix="gantry-test-", dir="/tmp")
-_stack = contextlib.ExitStack()
 _clusters: list[Any] = []
-atexit.register(_stack.close)
-
-
-def _configure_environment() -> None:
-    """Start the cluster and point the settings at it, before Django reads them."""
-    from gantry.embedded.postgres import throw_away_cluster
-
-    cluster = _stack.enter_context(throw_away_cluster())
-    _clusters.append(cluster)
-    cluster.ensure_roles_and_database("gantry")
-    connection = cluster.connection("app", "gantry")
-    for key in [
-        key for key in os.environ if key.startswith("GANTRY_") and key not in {"GANTRY_HIDE", "GANTRY_TESTDATA"}
-    ]:
-        del os.environ[key]
-    os.environ.update(
-        {
-            "DJANGO_SETTINGS_MODULE": "gantry.config.settings",
-            "GANTRY_STATE_DIR": _state.name,
-            "GANTRY_SECRET_KEY": secrets.token_urlsafe(50),
-            "GANTRY_CONTEXT_KEY": secrets.token_hex(32),
-            "GANTRY_JOB_KEY": secrets.token_hex(32),
-            "GANTRY_DATABASE__HOST": str(connection["host"]),
-            "GANTRY_DATABASE__PORT": str(connection["port"]),
-            "GANTRY_DATABASE__NAME": "gantry",
-            "GANTRY_INGEST__QUIET_S": "1",
-            # The matrix of routes breaks the glass more often than any person may; the limit has a test of its own.
-            "GANTRY_ACCESS__EMERGENCIES_PER_HOUR": "10000",
-            # Nobody listens there unless a test does (`tests/support/render_door.py`).
-            "GANTRY_RENDER__URL": f"unix:{_state.name}/render.sock",
-            "GANTRY_RENDER__POD_KEY": secrets.token_hex(32),
-            "GANTRY_RENDER__TICKET_KEY": secrets.token_hex(32),
-            **{
-                f"GANTRY_DATABASE__{role.upper()}_PASSWORD": str(cluster.connection(role)["password"])
-                for role in ("owner", "app", "identity", "sequencer", "auditor")
-            },
-        }
-    )
-    script = "import django; django.setup(); from gantry.foundation.provision import migrate; migrate(verbosity=0)"
-    path = os.pathsep.join(str(ROOT / folder) for folder in ("platform", "inference", "rendering"))
-    environment = {**os.environ, "GANTRY_DATABASE__ROLE": "owner", "PYTHONPATH": path}
-    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
-    import django
-
-    django.setup()
-    from gantry.audit.vocabulary import be_strict
-
-    be_strict()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -84,7 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             "Django's settings were read already (DJANGO_SETTINGS_MODULE or --ds): tests would write to that database."
         )
-    _configure_environment()
+    from own_database import start_database
+
+    _clusters.append(start_database())
 
 
 @pytest.fixture(scope="session")

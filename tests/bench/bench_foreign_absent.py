@@ -6,6 +6,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,9 +21,9 @@ ROUNDS, BAR_MS = 400, 5.0
 def main() -> int:
     """Ask for foreign and absent studies in turn, compare the medians."""
     load = os.getloadavg()[0]
-    import conftest
+    from own_database import start_database
 
-    conftest._configure_environment()
+    start_database()
     from pydicom.uid import generate_uid
 
     from analysed import load_study
@@ -34,7 +35,7 @@ def main() -> int:
     foreign = load_study(other, 4)
     load_study(home, 4)
     client = by_token(home, Role.RADIOLOGIST)
-    pairs = {
+    pairs: dict[str, tuple[str, Callable[[], str]]] = {
         "rest": (f"/api/v1/studies/{foreign.study_id}", lambda: f"/api/v1/studies/{uuid4()}"),
         "dicomweb": (f"/dicomweb/studies/{foreign.study_uid}", lambda: f"/dicomweb/studies/{generate_uid()}"),
     }

@@ -17,15 +17,15 @@ REQUESTS, KILLS = 10_000, 300
 def main() -> int:
     """Break and kill, count what does not agree, write the results."""
     load = os.getloadavg()[0]
-    import conftest
+    from own_database import start_database
 
-    conftest._configure_environment()
+    cluster = start_database()
     from effects import break_links, kill_processes
 
     is_held = True
     for name, found in (
-        ("no_effect_without_event_cut", break_links(conftest._clusters[0], requests=REQUESTS, seed=101)),
-        ("no_effect_without_event_killed", kill_processes(conftest._clusters[0], kills=KILLS, seed=102)),
+        ("no_effect_without_event_cut", break_links(cluster, requests=REQUESTS, seed=101)),
+        ("no_effect_without_event_killed", kill_processes(cluster, kills=KILLS, seed=102)),
     ):
         wrong = [*found.without_event(), *found.without_effect(), *found.lost(), *found.unrecorded()]
         is_held = is_held and not wrong

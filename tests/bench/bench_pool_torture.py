@@ -20,9 +20,9 @@ TRANSACTIONS = int(os.environ.get("TRANSACTIONS", "10000"))
 def main() -> int:
     """Torture, count foreign rows, write the result."""
     load = os.getloadavg()[0]
-    import conftest
+    from own_database import start_database
 
-    conftest._configure_environment()
+    start_database()
     from gantry.foundation.scope import tenant_scope
     from gantry.oversight.duties.domain import Law
     from gantry.oversight.duties.incidents import open_incident

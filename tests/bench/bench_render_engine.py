@@ -172,7 +172,7 @@ def measure_without_avx512(series: str) -> None:
     """Have a process of its own, whose kernels are compiled for less, draw the settled views."""
     from numba.core import codegen
 
-    features = [each for each in codegen.get_host_cpu_features().split(",") if each in AVX2]
+    features = [each for each in str(codegen.get_host_cpu_features()).split(",") if each in AVX2]  # type: ignore[no-untyped-call]  # numba's
     if "+avx2" not in features:
         return
     environment = {**os.environ, "NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ",".join(features)}

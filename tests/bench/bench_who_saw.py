@@ -65,11 +65,10 @@ def fill(cluster: Any, log: UUID) -> None:
 def main() -> int:
     """Fill, ask of random patients, write the result."""
     load = os.getloadavg()[0]
-    import conftest
+    from own_database import start_database
 
-    conftest._configure_environment()
+    cluster = start_database()
     logging.disable(logging.INFO)
-    cluster = conftest._clusters[0]
     from gantry.kernel.clock import SYSTEM_CLOCK
     from gantry.kernel.vocabulary import Role
     from gantry.oversight.exports.tracing import trace_patient

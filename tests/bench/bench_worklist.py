@@ -192,10 +192,9 @@ def main() -> int:
     """Fill, ask in turn, explain, write the results."""
     load_before = os.getloadavg()[0]
     logging.disable(logging.INFO)
-    import conftest
+    from own_database import start_database
 
-    conftest._configure_environment()
-    cluster = conftest._clusters[0]
+    cluster = start_database(is_durable=True)
     from world import make_world
 
     begun = time.monotonic()
@@ -203,7 +202,7 @@ def main() -> int:
     fill(cluster)
     filled_s = time.monotonic() - begun
     password = str(cluster.connection()["password"])
-    bodies = {
+    bodies: dict[str, dict[str, Any]] = {
         "newest": {"page_size": 25},
         "patient": {"patient": "P0000123", "page_size": 25},
         "text": {"text": "name77", "page_size": 25},

@@ -26,7 +26,12 @@ def sweep_orphans(*, older_than_s: float, also_used: Callable[[], set[UUID]] = s
     if not old:
         return 0
     with unit_of_work():
-        used = list_object_ids() | list_paper_ids() | set(Artefact.objects.values_list("object_id", flat=True)) | also_used()
+        used = (
+            list_object_ids()
+            | list_paper_ids()
+            | set(Artefact.objects.values_list("object_id", flat=True))
+            | also_used()
+        )
     orphans = [name for name in old if name.object_id not in used]
     for name in orphans:
         objects.delete(name)

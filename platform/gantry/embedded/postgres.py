@@ -307,8 +307,8 @@ class Cluster:
 
 
 @contextmanager
-def throw_away_cluster() -> Iterator[Cluster]:
-    """Run a cluster that is gone afterwards: for tests. Without fsync, in a short temporary folder."""
+def throw_away_cluster(*, is_durable: bool = False) -> Iterator[Cluster]:
+    """Run a cluster that is gone afterwards: for tests. Without fsync unless told, in a short temporary folder."""
     folder = Path(tempfile.mkdtemp(prefix="gantry-pg-", dir="/tmp"))  # sockets want a short path
     folder.chmod(0o711 if os.getuid() == 0 else 0o700)
     cluster = Cluster(
@@ -316,7 +316,7 @@ def throw_away_cluster() -> Iterator[Cluster]:
         folder / "socket",
         superuser_password=secrets.token_urlsafe(12),
         role_passwords={role: secrets.token_urlsafe(12) for role in ROLES},
-        is_durable=False,
+        is_durable=is_durable,
     )
     try:
         cluster.ensure_initialised()

@@ -41,7 +41,8 @@ def begun(officer: Client, kind: str, law: str = "gdpr") -> dict[str, Any]:
     """Take a request in, say whose it is, begin."""
     made = officer.post("/api/v1/subject-requests", json={"kind": kind, "law": law}).json()
     step(officer, made["id"], "identify", patient_number="SR-4711")
-    return step(officer, made["id"], "begin").json()
+    card: dict[str, Any] = step(officer, made["id"], "begin").json()
+    return card
 
 
 def step(officer: Client, request_id: str, name: str, **more: Any) -> Any:

@@ -32,7 +32,7 @@ from gantry_render.protocol import (
 )
 
 _MESH = str(uuid4())
-_SAID = [
+_SAID: list[protocol.ClientMessage] = [
     Hello("a.b", ("image/avif", "image/jpeg")),
     View(
         3,

@@ -287,7 +287,8 @@ def measure_reach(
         ledger = None
     for _, event in ledger.iter_events(wanted) if ledger else ():
         events += 1
-        people.add(event.actor_id)
+        if event.actor_id is not None:
+            people.add(event.actor_id)
         patients.update(one.pseudonym for one in event.patients)
         if event.study_id is not None:
             studies.add(event.study_id)
